@@ -1,0 +1,82 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A library target of the engine; an arrow of the module map is an entry of `imports`.
+func module(
+  _ name: String, path: String? = nil, imports: [Target.Dependency], resources: [Resource] = []
+) -> Target {
+  .target(
+    name: name, dependencies: imports, path: path, resources: resources, swiftSettings: settings)
+}
+
+func tests(of name: String, imports: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name + "Tests", dependencies: [.byName(name: name)] + imports, resources: resources,
+    swiftSettings: settings)
+}
+
+let package = Package(
+  name: "Apus",
+  products: [
+    .library(name: "Apus", targets: ["Apus"]),
+    .executable(name: "apus", targets: ["apus"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+  ],
+  targets: [
+    // System headers.
+    .systemLibrary(name: "COpenCL", pkgConfig: "OpenCL", providers: [.apt(["ocl-icd-opencl-dev", "opencl-headers"])]),
+    .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .target(name: "CVector"),
+
+    // Devices: the seam and what lies below it.
+    module("ApusDevice", imports: []),
+    module("ApusReference", imports: ["ApusDevice"]),
+    module("ApusCPU", imports: ["ApusDevice", "CBLAS", "CVector"]),
+    module("ApusKernels", path: "Kernels", imports: [], resources: [.embedInCode("OpenCL")]),
+    module("ApusOpenCL", imports: ["ApusDevice", "ApusKernels", "COpenCL"]),
+
+    // Above the seam: nothing here knows which device computes.
+    module("ApusTensor", imports: ["ApusDevice"]),
+    module("ApusNN", imports: ["ApusDevice", "ApusTensor"]),
+    module("ApusOptimizers", imports: ["ApusDevice", "ApusTensor"]),
+    module("ApusData", imports: ["ApusDevice", "ApusTensor", "CZlib", "CPNG"], resources: [.embedInCode("Embedded")]),
+    module("ApusMetrics", imports: ["ApusDevice", "ApusTensor"]),
+    module("ApusTraining", imports: ["ApusDevice", "ApusTensor", "ApusNN", "ApusOptimizers", "ApusData", "ApusMetrics"]),
+
+    // The umbrella and the command.
+    module(
+      "Apus",
+      imports: [
+        "ApusDevice", "ApusReference", "ApusCPU", "ApusOpenCL", "ApusTensor", "ApusNN",
+        "ApusOptimizers", "ApusData", "ApusMetrics", "ApusTraining",
+      ]),
+    .executableTarget(
+      name: "apus",
+      dependencies: ["Apus", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Sources/ApusCLI", swiftSettings: settings),
+
+    tests(of: "ApusDevice", imports: []),
+    tests(of: "ApusCPU", imports: ["ApusDevice", "ApusReference", "CVector"]),
+    tests(of: "ApusOpenCL", imports: ["ApusDevice", "ApusReference", "COpenCL"]),
+    tests(of: "ApusTensor", imports: ["Apus"], resources: [.copy("Golden")]),
+    tests(of: "ApusNN", imports: ["Apus"], resources: [.copy("Golden")]),
+    tests(of: "ApusOptimizers", imports: ["Apus"], resources: [.copy("Golden")]),
+    tests(of: "ApusData", imports: ["Apus"]),
+    tests(of: "ApusMetrics", imports: ["Apus"]),
+    tests(of: "ApusTraining", imports: ["Apus"]),
+    .testTarget(name: "ConformanceTests", dependencies: ["Apus"], swiftSettings: settings),
+    .testTarget(name: "CommandTests", dependencies: ["Apus", "apus"], swiftSettings: settings),
+  ],
+  swiftLanguageModes: [.v6]
+)
