@@ -1,0 +1,41 @@
+import Apus
+
+extension BenchCase {
+  static let elementwiseCases: [BenchCase] = [
+    BenchCase(name: "softmax-8192x1000", work: .bytes(2 * 4 * 8192 * 1000)) { device in
+      let x = try Tensor.normal([8192, 1000], key: RandomKey(1), on: device)
+      return {
+        _ = try x.softmax(axis: -1)
+        try device.synchronize()
+      }
+    },
+    BenchCase(name: "add", work: .bytes(3 * 4 * Double(1 << 24))) { device in
+      let x = try Tensor.normal([1 << 24], key: RandomKey(1), on: device)
+      let y = try Tensor.normal([1 << 24], key: RandomKey(2), on: device)
+      return {
+        _ = try x + y
+        try device.synchronize()
+      }
+    },
+    // Four operations, so 3 + 2 + 2 + 3 passes over memory when nothing is fused.
+    BenchCase(name: "chain", work: .bytes(10 * 4 * Double(1 << 22))) { device in
+      let x = try Tensor.normal([1 << 22], key: RandomKey(1), on: device)
+      let y = try Tensor.normal([1 << 22], key: RandomKey(2), on: device)
+      return {
+        _ = try (x * y + 1).tanh() * x
+        try device.synchronize()
+      }
+    },
+  ]
+
+  /// A thousand dependent additions of 16 elements: what the host spends on one operation.
+  static let smallOperations = BenchCase(name: "small-ops", work: .operations(1000)) { device in
+    let x = try Tensor.normal([16], key: RandomKey(1), on: device)
+    let y = try Tensor.normal([16], key: RandomKey(2), on: device)
+    return {
+      var z = x
+      for _ in 0..<1000 { z = try z + y }
+      try device.synchronize()
+    }
+  }
+}
