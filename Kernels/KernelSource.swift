@@ -1,0 +1,12 @@
+/// The OpenCL C sources of the engine, embedded at build time.
+public enum KernelSource {
+  /// Types and functions shared by all files; it precedes each of them.
+  public static var prelude: [UInt8] { PackageResources.prelude_cl }
+  public static var elementwise: [UInt8] { PackageResources.elementwise_cl }
+  public static var cast: [UInt8] { PackageResources.cast_cl }
+  public static var reduce: [UInt8] { PackageResources.reduce_cl }
+  public static var index: [UInt8] { PackageResources.index_cl }
+  public static var rows: [UInt8] { PackageResources.rows_cl }
+  public static var optimizer: [UInt8] { PackageResources.optimizer_cl }
+  public static var random: [UInt8] { PackageResources.random_cl }
+}

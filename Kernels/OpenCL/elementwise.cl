@@ -1,0 +1,319 @@
+// Element-wise functions of one, two and three operands over strided views (see prelude.cl).
+// The function is an argument of the kernel: the branch is the same for all blocks, and one kernel
+// per operand count keeps builds and starts short.
+//
+// Derivatives follow from what the forward pass saved, as `UnaryOp.saved` of the seam says.
+
+// The codes of `UnaryOp`, in its order of declaration.
+enum {
+  NEGATE, ABS, SIGN, SQUARE, EXP, EXPM1, LOG, LOG1P, SQRT, RSQRT, RECIPROCAL, SIN, COS, TANH, ERF,
+  FLOOR, CEIL, ROUND, SIGMOID, RELU, SILU, LEAKY_RELU, ELU, GELU, GELU_TANH, SOFTPLUS, CLAMP,
+  LOGICAL_NOT, IS_NAN, IS_FINITE
+};
+enum {
+  ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, ATAN2, MAXIMUM, MINIMUM, REMAINDER, LOGICAL_AND,
+  LOGICAL_OR, LOGICAL_XOR
+};
+enum { EQUAL, NOT_EQUAL, LESS, LESS_OR_EQUAL, GREATER, GREATER_OR_EQUAL };
+
+inline V sigmoid(V x) { return (V)(1.0f) / ((V)(1.0f) + apus_exp(-x)); }
+inline V gelu_inner(V x) {
+  return (V)(0.7978845608f) * fma((V)(0.044715f) * x * x, x, x);
+}
+inline V softplus(V x, float beta, float threshold) {
+  V t = x * beta;
+  return select(log1p(apus_exp(t)) / beta, x, t > (V)(threshold));
+}
+
+inline V unary_function(int op, V x, float a, float b) {
+  switch (op) {
+    case NEGATE: return -x;
+    case ABS: return fabs(x);
+    case SIGN: return select(select((V)(0.0f), (V)(1.0f), x > (V)(0.0f)), select((V)(-1.0f), x, x != x), (x < (V)(0.0f)) | (x != x));
+    case SQUARE: return x * x;
+    case EXP: return apus_exp(x);
+    case EXPM1: return expm1(x);
+    case LOG: return log(x);
+    case LOG1P: return log1p(x);
+    case SQRT: return sqrt(x);
+    case RSQRT: return (V)(1.0f) / sqrt(x);
+    case RECIPROCAL: return (V)(1.0f) / x;
+    case SIN: return sin(x);
+    case COS: return cos(x);
+    case TANH: return tanh(x);
+    case ERF: return erf(x);
+    case FLOOR: return floor(x);
+    case CEIL: return ceil(x);
+    case ROUND: return rint(x);
+    case SIGMOID: return sigmoid(x);
+    case RELU: return select(x, (V)(0.0f), x < (V)(0.0f));
+    case SILU: return x * sigmoid(x);
+    case LEAKY_RELU: return select(x, x * a, x < (V)(0.0f));
+    case ELU: return select(x, expm1(x) * a, x < (V)(0.0f));
+    case GELU: return (V)(0.5f) * x * ((V)(1.0f) + erf(x * (V)(0.7071067812f)));
+    case GELU_TANH: return (V)(0.5f) * x * ((V)(1.0f) + tanh(gelu_inner(x)));
+    case SOFTPLUS: return softplus(x, a, b);
+    case CLAMP: {
+      V low = select(x, (V)(a), x < (V)(a));
+      return select(low, (V)(b), low > (V)(b));
+    }
+  }
+  return x;
+}
+
+// `s` is the saved input or output.
+inline V unary_derivative(int op, V s, V dy, float a, float b) {
+  const V one = (V)(1.0f), zero = (V)(0.0f);
+  switch (op) {
+    case NEGATE: return -dy;
+    case ABS: return select(select(zero, dy, s > zero), -dy, s < zero);
+    case SQUARE: return (V)(2.0f) * s * dy;
+    case EXP: return s * dy;
+    case EXPM1: return (s + one) * dy;
+    case LOG: return dy / s;
+    case LOG1P: return dy / (one + s);
+    case SQRT: return dy / ((V)(2.0f) * s);
+    case RSQRT: return (V)(-0.5f) * s * s * s * dy;
+    case RECIPROCAL: return -s * s * dy;
+    case SIN: return cos(s) * dy;
+    case COS: return -sin(s) * dy;
+    case TANH: return fma(-s, s, one) * dy;
+    case ERF: return (V)(1.1283791671f) * apus_exp(-s * s) * dy;
+    case SIGMOID: return s * (one - s) * dy;
+    case RELU: return select(zero, dy, s > zero);
+    case SILU: {
+      V t = sigmoid(s);
+      return dy * t * fma(s, one - t, one);
+    }
+    case LEAKY_RELU: return select(dy * a, dy, s > zero);
+    case ELU: return select(dy * (s + (V)(a)), dy, s > zero);
+    case GELU: {
+      V cdf = (V)(0.5f) * (one + erf(s * (V)(0.7071067812f)));
+      return dy * fma(s * (V)(0.3989422804f), apus_exp((V)(-0.5f) * s * s), cdf);
+    }
+    case GELU_TANH: {
+      V t = tanh(gelu_inner(s));
+      V inner = (V)(0.7978845608f) * fma((V)(0.134145f) * s, s, one);
+      return dy * (V)(0.5f) * ((one + t) + s * fma(-t, t, one) * inner);
+    }
+    case SOFTPLUS: return select(dy * sigmoid(s * a), dy, s * a > (V)(b));
+    case CLAMP: return select(zero, dy, (s >= (V)(a)) & (s <= (V)(b)));
+  }
+  return zero;
+}
+
+inline V binary_function(int op, V x, V y) {
+  switch (op) {
+    case ADD: return x + y;
+    case SUBTRACT: return x - y;
+    case MULTIPLY: return x * y;
+    case DIVIDE: return x / y;
+    case POWER: return pow(x, y);
+    case ATAN2: return atan2(x, y);
+    case MAXIMUM: return select(y, x, (x > y) | (x != x));
+    case MINIMUM: return select(y, x, (x < y) | (x != x));
+    case REMAINDER: {
+      V r = fmod(x, y);
+      return select(r, r + y, (r != (V)(0.0f)) & ((r < (V)(0.0f)) != (y < (V)(0.0f))));
+    }
+  }
+  return x;
+}
+
+inline VI binary_function_int(int op, VI x, VI y) {
+  switch (op) {
+    case ADD: return x + y;
+    case SUBTRACT: return x - y;
+    case MULTIPLY: return x * y;
+    case MAXIMUM: return max(x, y);
+    case MINIMUM: return min(x, y);
+  }
+  return x;
+}
+
+kernel void unary(const Iteration it, global const float *x, global float *out, int op, float a, float b) {
+  FOR_BLOCKS(it, 2)
+    V v = load_float(x, at[1], it.stride[1][0], column, n);
+    store_float(unary_function(op, v, a, b), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+kernel void unary_int(const Iteration it, global const int *x, global int *out, int op) {
+  FOR_BLOCKS(it, 2)
+    VI v = load_int(x, at[1], it.stride[1][0], column, n);
+    VI r = v;
+    switch (op) {
+      case NEGATE: r = -v; break;
+      case ABS: r = select(v, -v, v < (VI)(0)); break;
+      case SIGN: r = clamp(v, (VI)(-1), (VI)(1)); break;
+      case SQUARE: r = v * v; break;
+    }
+    store_int(r, out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+#if APUS_GPU
+#define TO_BOOL(c) (uchar)((c) ? 1 : 0)
+#else
+#define TO_BOOL(c) (convert_uchar16((c) & (VI)(1)))
+#endif
+
+// Float to bool: IS_NAN, IS_FINITE.
+kernel void classify(const Iteration it, global const float *x, global uchar *out, int op) {
+  FOR_BLOCKS(it, 2)
+    V v = load_float(x, at[1], it.stride[1][0], column, n);
+    VI bits = AS_VI(v) & 0x7FFFFFFF;
+    VI c = op == IS_NAN ? bits > (VI)(0x7F800000) : bits < (VI)(0x7F800000);
+    store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+kernel void unary_backward(
+    const Iteration it, global const float *saved, global const float *dy, global float *dx, int op,
+    float a, float b) {
+  FOR_BLOCKS(it, 3)
+    V s = load_float(saved, at[1], it.stride[1][0], column, n);
+    V g = load_float(dy, at[2], it.stride[2][0], column, n);
+    store_float(unary_derivative(op, s, g, a, b), dx, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+kernel void binary(
+    const Iteration it, global const float *x, global const float *y, global float *out, int op) {
+  FOR_BLOCKS(it, 3)
+    V u = load_float(x, at[1], it.stride[1][0], column, n);
+    V v = load_float(y, at[2], it.stride[2][0], column, n);
+    store_float(binary_function(op, u, v), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+kernel void binary_int(
+    const Iteration it, global const int *x, global const int *y, global int *out, int op) {
+  FOR_BLOCKS(it, 3)
+    VI u = load_int(x, at[1], it.stride[1][0], column, n);
+    VI v = load_int(y, at[2], it.stride[2][0], column, n);
+    store_int(binary_function_int(op, u, v), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+// LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR of 0 and 1; LOGICAL_NOT comes as XOR with 1.
+kernel void logical(
+    const Iteration it, global const uchar *x, global const uchar *y, global uchar *out, int op,
+    int invert) {
+  FOR_BLOCKS(it, 3)
+#if APUS_GPU
+    uchar u = load_uchar(x, at[1], it.stride[1][0], column, n);
+    uchar v = invert ? 1 : load_uchar(y, at[2], it.stride[2][0], column, n);
+    uchar r;
+#else
+    uchar16 u = load_uchar(x, at[1], it.stride[1][0], column, n);
+    uchar16 v = invert ? (uchar16)(1) : load_uchar(y, at[2], it.stride[2][0], column, n);
+    uchar16 r;
+#endif
+    switch (op) {
+      case LOGICAL_AND: r = u & v; break;
+      case LOGICAL_OR: r = u | v; break;
+      default: r = u ^ v; break;
+    }
+    store_uchar(r, out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+kernel void scalar_binary(
+    const Iteration it, global const float *x, global float *out, int op, float s, int reversed) {
+  FOR_BLOCKS(it, 2)
+    V v = load_float(x, at[1], it.stride[1][0], column, n);
+    V u = reversed ? (V)(s) : v;
+    v = reversed ? v : (V)(s);
+    store_float(binary_function(op, u, v), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+kernel void scalar_binary_int(
+    const Iteration it, global const int *x, global int *out, int op, int s, int reversed) {
+  FOR_BLOCKS(it, 2)
+    VI v = load_int(x, at[1], it.stride[1][0], column, n);
+    VI u = reversed ? (VI)(s) : v;
+    v = reversed ? v : (VI)(s);
+    store_int(binary_function_int(op, u, v), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+#define COMPARE(op, u, v)                  \
+  ((op) == EQUAL           ? (u) == (v)    \
+   : (op) == NOT_EQUAL     ? (u) != (v)    \
+   : (op) == LESS          ? (u) < (v)     \
+   : (op) == LESS_OR_EQUAL ? (u) <= (v)    \
+   : (op) == GREATER       ? (u) > (v)     \
+                           : (u) >= (v))
+
+kernel void compare(
+    const Iteration it, global const float *x, global const float *y, global uchar *out, int op) {
+  FOR_BLOCKS(it, 3)
+    V u = load_float(x, at[1], it.stride[1][0], column, n);
+    V v = load_float(y, at[2], it.stride[2][0], column, n);
+    VI c = COMPARE(op, u, v);
+    store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+kernel void compare_int(
+    const Iteration it, global const int *x, global const int *y, global uchar *out, int op) {
+  FOR_BLOCKS(it, 3)
+    VI u = load_int(x, at[1], it.stride[1][0], column, n);
+    VI v = load_int(y, at[2], it.stride[2][0], column, n);
+    VI c = COMPARE(op, u, v);
+    store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+kernel void compare_byte(
+    const Iteration it, global const uchar *x, global const uchar *y, global uchar *out, int op) {
+  FOR_BLOCKS(it, 3)
+    VI u = TO_VI(load_uchar(x, at[1], it.stride[1][0], column, n));
+    VI v = TO_VI(load_uchar(y, at[2], it.stride[2][0], column, n));
+    VI c = COMPARE(op, u, v);
+    store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+// MULTIPLY_ADD (1) and LERP (2) of the seam's `TernaryOp`.
+kernel void ternary(
+    const Iteration it, global const float *x, global const float *y, global const float *z,
+    global float *out, int op) {
+  FOR_BLOCKS(it, 4)
+    V u = load_float(x, at[1], it.stride[1][0], column, n);
+    V v = load_float(y, at[2], it.stride[2][0], column, n);
+    V w = load_float(z, at[3], it.stride[3][0], column, n);
+    V r = op == 1 ? fma(u, v, w) : fma(v - u, w, u);
+    store_float(r, out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+// A choice moves bits, so one kernel serves all four-byte types.
+kernel void select_4(
+    const Iteration it, global const uchar *condition, global const int *x, global const int *y,
+    global int *out) {
+  FOR_BLOCKS(it, 4)
+    VI c = TO_VI(load_uchar(condition, at[1], it.stride[1][0], column, n));
+    VI u = load_int(x, at[2], it.stride[2][0], column, n);
+    VI v = load_int(y, at[3], it.stride[3][0], column, n);
+    store_int(select(v, u, c != (VI)(0)), out, at[0], it.stride[0][0], column, n);
+  END_BLOCKS
+}
+
+#define DEFINE_SELECT(SIZE, T)                                                               \
+  kernel void select_##SIZE(                                                                 \
+      const Iteration it, global const uchar *condition, global const T *x, global const T *y, \
+      global T *out) {                                                                       \
+    FOR_BLOCKS(it, 4)                                                                        \
+      for (int k = column; k < column + n; ++k) {                                            \
+        uchar c = condition[at[1] + k * it.stride[1][0]];                                    \
+        out[at[0] + k * it.stride[0][0]] =                                                   \
+            c ? x[at[2] + k * it.stride[2][0]] : y[at[3] + k * it.stride[3][0]];             \
+      }                                                                                      \
+    END_BLOCKS                                                                               \
+  }
+DEFINE_SELECT(1, uchar)
+DEFINE_SELECT(2, ushort)
+DEFINE_SELECT(8, ulong)

@@ -1,0 +1,140 @@
+// What every kernel file shares: the vector types of a device kind, the walk over strided operands,
+// and an exponential that vectorises. The host puts this text in front of each file.
+//
+// CPU kinds: a work-item walks a chunk of the elements in blocks of 16 lanes, along the innermost
+// (collapsed) axis. GPU kinds: a work-item takes single elements, a grid apart.
+//
+//   chunk of work-item 0      chunk of work-item 1
+//   |----16----|----16----|7| |----16----| ...         CPU
+//   0 1 2 3 4 5 ... (one element per work-item)        GPU
+//
+// Source of the exponential: argument reduction after Cody and Waite, polynomial of Cephes expf.
+
+#ifndef APUS_GPU
+#define APUS_GPU 0
+#endif
+
+#if APUS_GPU
+#define LANES 1
+typedef float V;
+typedef int VI;
+typedef uint VU;
+#define AS_V as_float
+#define AS_VI as_int
+#define TO_V convert_float
+#define TO_VI convert_int
+#else
+#define LANES 16
+typedef float16 V;
+typedef int16 VI;
+typedef uint16 VU;
+#define AS_V as_float16
+#define AS_VI as_int16
+#define TO_V convert_float16
+#define TO_VI convert_int16
+#endif
+
+// Up to four operands over one index space; axis 0 is the innermost, axes are collapsed where all
+// operands allow. Offsets and strides count elements.
+typedef struct {
+  int rank, count, chunk;
+  int shape[8];
+  int offset[4];
+  int stride[4][8];
+} Iteration;
+
+// Positions of the operands at row `row` (all axes but the innermost) and column 0.
+inline void locate(const Iteration *it, int operands, int row, int *position) {
+  for (int k = 0; k < operands; ++k) position[k] = it->offset[k];
+  for (int d = 1; d < it->rank; ++d) {
+    int rest = row / it->shape[d];
+    int at = row - rest * it->shape[d];
+    row = rest;
+    for (int k = 0; k < operands; ++k) position[k] += at * it->stride[k][d];
+  }
+}
+
+// Runs its body for blocks of `n` elements (at most LANES) from `column` on of the row whose
+// operands start at `at[]`.
+#if APUS_GPU
+#define FOR_BLOCKS(it, operands)                                                         \
+  for (int index_ = get_global_id(0); index_ < it.count; index_ += get_global_size(0)) { \
+    int at[operands];                                                                    \
+    const int n = 1, column = index_ % it.shape[0];                                      \
+    locate(&it, operands, index_ / it.shape[0], at);
+#define END_BLOCKS }
+#else
+#define FOR_BLOCKS(it, operands)                                                         \
+  int begin_ = (int)get_global_id(0) * it.chunk;                                         \
+  const int end_ = min(begin_ + it.chunk, it.count);                                     \
+  while (begin_ < end_) {                                                                \
+    int at[operands];                                                                    \
+    const int row_ = begin_ / it.shape[0], first_ = begin_ - row_ * it.shape[0];         \
+    const int stop_ = min(it.shape[0], first_ + end_ - begin_);                          \
+    begin_ += stop_ - first_;                                                            \
+    locate(&it, operands, row_, at);                                                     \
+    for (int column = first_; column < stop_; column += LANES) {                         \
+      const int n = min(LANES, stop_ - column);
+#define END_BLOCKS }}
+#endif
+
+// Loads and stores of a block; missing lanes load 0 and are not stored.
+#if APUS_GPU
+#define DEFINE_BLOCK(T, T16)                                                             \
+  inline T load_##T(global const T *p, int at, int stride, int column, int n) {          \
+    return p[at + column * stride];                                                      \
+  }                                                                                      \
+  inline void store_##T(T v, global T *p, int at, int stride, int column, int n) {       \
+    p[at + column * stride] = v;                                                         \
+  }
+#else
+#define DEFINE_BLOCK(T, T16)                                                             \
+  inline T16 load_##T(global const T *p, int at, int stride, int column, int n) {        \
+    if (stride == 1 && n == LANES) return vload16(0, p + at + column);                   \
+    if (stride == 0) return (T16)(p[at]);                                                \
+    T lanes[LANES];                                                                      \
+    for (int k = 0; k < LANES; ++k) lanes[k] = k < n ? p[at + (column + k) * stride] : (T)0; \
+    return vload16(0, lanes);                                                            \
+  }                                                                                      \
+  inline void store_##T(T16 v, global T *p, int at, int stride, int column, int n) {     \
+    if (stride == 1 && n == LANES) {                                                     \
+      vstore16(v, 0, p + at + column);                                                   \
+    } else {                                                                             \
+      T lanes[LANES];                                                                    \
+      vstore16(v, 0, lanes);                                                             \
+      for (int k = 0; k < n; ++k) p[at + (column + k) * stride] = lanes[k];              \
+    }                                                                                    \
+  }
+#endif
+DEFINE_BLOCK(float, float16)
+DEFINE_BLOCK(int, int16)
+DEFINE_BLOCK(uchar, uchar16)
+
+// e^x, at most 2 ulp from the true value; NaN stays, overflow gives infinity, underflow is gradual.
+inline V apus_exp(V x) {
+  x = select(x, (V)(-110.0f), x < (V)(-110.0f));
+  x = select(x, (V)(89.5f), x > (V)(89.5f));
+  // Adding 1.5 * 2^23 rounds to an integer, which then sits in the low bits.
+  V shifted = fma(x, (V)(1.44269504f), (V)(12582912.0f));
+  V whole = shifted - (V)(12582912.0f);
+  VI n = AS_VI(shifted) - 0x4B400000;
+  V r = fma(whole, (V)(-0.693359375f), x);
+  r = fma(whole, (V)(2.12194440e-4f), r);
+  V p = fma(r, (V)(1.9875691500e-4f), (V)(1.3981999507e-3f));
+  p = fma(p, r, (V)(8.3334519073e-3f));
+  p = fma(p, r, (V)(4.1665795894e-2f));
+  p = fma(p, r, (V)(1.6666665459e-1f));
+  p = fma(p, r, (V)(5.0000001201e-1f));
+  p = fma(p, r * r, r) + (V)(1.0f);
+  // Two factors keep the scale in range for results below 2^-126 and above 2^127.
+  VI half_n = n >> 1;
+  return p * AS_V((half_n + 127) << 23) * AS_V((n - half_n + 127) << 23);
+}
+
+// Notes the first bad index for the host; see FaultRecord.
+inline void note_fault(global int *faults, int operation, int index, int extent) {
+  if (atomic_cmpxchg((volatile global int *)faults, 0, operation) == 0) {
+    faults[1] = index;
+    faults[2] = extent;
+  }
+}

@@ -1,0 +1,105 @@
+import ApusDevice
+import COpenCL
+
+/// Builds OpenCL programs for one device, from the disk cache where it has them.
+struct ProgramBuilder {
+  let context: cl_context
+  let device: cl_device_id
+  let description: OpenCLDeviceDescription
+  let cache: ProgramCache
+
+  /// Macros that every kernel file may use.
+  var commonOptions: String {
+    var options = "-cl-std=CL1.2 -DAPUS_GPU=\(description.kind == .gpu ? 1 : 0)"
+    if description.hasFloat64 { options += " -DAPUS_FLOAT64=1" }
+    return options
+  }
+
+  /// - Parameter name: what the program is called in error messages.
+  func build(name: String, source: [UInt8], options: String) throws -> cl_program {
+    let options = options.isEmpty ? commonOptions : commonOptions + " " + options
+    let identity = [
+      description.name, description.vendor, description.driverVersion,
+      description.platformName, description.platformVersion, options,
+    ]
+    let key = ProgramCache.key(identity.map { Array($0.utf8) } + [source])
+    if let binary = cache.load(key: key), let program = load(binary, options: options) {
+      return program
+    }
+    let program = try compile(name: name, source: source, options: options)
+    if let binary = binary(of: program) { cache.store(key: key, binary: binary) }
+    return program
+  }
+
+  /// Nil if the driver refuses the binary, which then is built anew.
+  private func load(_ binary: [UInt8], options: String) -> cl_program? {
+    var device: cl_device_id? = device
+    var size = binary.count
+    var binaryStatus: cl_int = 0
+    var status: cl_int = 0
+    let program = binary.withUnsafeBufferPointer { bytes in
+      var pointer = bytes.baseAddress
+      return clCreateProgramWithBinary(
+        context, 1, &device, &size, &pointer, &binaryStatus, &status)
+    }
+    guard let program else { return nil }
+    guard status == CL_SUCCESS, binaryStatus == CL_SUCCESS,
+      clBuildProgram(program, 1, &device, options, nil, nil) == CL_SUCCESS
+    else {
+      clReleaseProgram(program)
+      return nil
+    }
+    return program
+  }
+
+  private func compile(name: String, source: [UInt8], options: String) throws -> cl_program {
+    var device: cl_device_id? = device
+    var status: cl_int = 0
+    var length = source.count
+    let program = source.withUnsafeBytes { bytes in
+      var text = bytes.bindMemory(to: CChar.self).baseAddress
+      return clCreateProgramWithSource(context, 1, &text, &length, &status)
+    }
+    guard let program, status == CL_SUCCESS else {
+      throw failure(status, "clCreateProgramWithSource(\(name))")
+    }
+    status = clBuildProgram(program, 1, &device, options, nil, nil)
+    if status != CL_SUCCESS {
+      let log = buildLog(program)
+      clReleaseProgram(program)
+      throw deviceError(
+        """
+        the OpenCL program '\(name)' does not build on \(description.name) \
+        (\(statusName(status)), options '\(options)'). Build log:
+        \(log)
+        """)
+    }
+    return program
+  }
+
+  private func buildLog(_ program: cl_program) -> String {
+    var size = 0
+    let log = cl_program_build_info(CL_PROGRAM_BUILD_LOG)
+    guard clGetProgramBuildInfo(program, device, log, 0, nil, &size) == CL_SUCCESS, size > 0
+    else { return "(empty)" }
+    var bytes = [UInt8](repeating: 0, count: size)
+    guard clGetProgramBuildInfo(program, device, log, size, &bytes, nil) == CL_SUCCESS
+    else { return "(not available)" }
+    return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+  }
+
+  private func binary(of program: cl_program) -> [UInt8]? {
+    var size = 0
+    let word = MemoryLayout<Int>.size
+    guard
+      clGetProgramInfo(program, cl_program_info(CL_PROGRAM_BINARY_SIZES), word, &size, nil)
+        == CL_SUCCESS, size > 0
+    else { return nil }
+    var bytes = [UInt8](repeating: 0, count: size)
+    let status = bytes.withUnsafeMutableBufferPointer { buffer in
+      var pointer = buffer.baseAddress
+      return clGetProgramInfo(program, cl_program_info(CL_PROGRAM_BINARIES), word, &pointer, nil)
+    }
+    return status == CL_SUCCESS ? bytes : nil
+  }
+}

@@ -1,0 +1,90 @@
+import Foundation
+
+/// Built programs on disk: one file per device, driver, source and options.
+///
+/// Entries are written to a temporary file and renamed, so a concurrent process sees a whole
+/// entry or none; a checksum tells a damaged entry, which counts as missing.
+struct ProgramCache: Sendable {
+  let folder: String
+
+  private static let magic: [UInt8] = Array("APUSBIN1".utf8)
+
+  /// `$APUS_CACHE/programs`, `$XDG_CACHE_HOME/apus/programs` or `~/.cache/apus/programs`.
+  init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+    func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+    if let own = value("APUS_CACHE") {
+      folder = own + "/programs"
+    } else if let xdg = value("XDG_CACHE_HOME") {
+      folder = xdg + "/apus/programs"
+    } else {
+      folder = (value("HOME") ?? NSTemporaryDirectory()) + "/.cache/apus/programs"
+    }
+  }
+
+  func path(key: String) -> String { "\(folder)/\(key).bin" }
+
+  /// The stored binary, or nil if there is none or the entry is damaged.
+  func load(key: String) -> [UInt8]? {
+    guard let file = fopen(path(key: key), "rb") else { return nil }
+    defer { fclose(file) }
+    var header = [UInt8](repeating: 0, count: 24)
+    guard fread(&header, 1, 24, file) == 24, Array(header[0..<8]) == Self.magic else { return nil }
+    let length = Self.number(header[8..<16])
+    guard length > 0, length < 1 << 30 else { return nil }
+    var payload = [UInt8](repeating: 0, count: Int(length))
+    guard fread(&payload, 1, payload.count, file) == payload.count, fgetc(file) == EOF,
+      fnv1a(payload) == Self.number(header[16..<24])
+    else { return nil }
+    return payload
+  }
+
+  /// Stores a binary; a cache that cannot be written only costs the next start a build.
+  func store(key: String, binary: [UInt8]) {
+    try? FileManager.default.createDirectory(
+      atPath: folder, withIntermediateDirectories: true)
+    let temporary = "\(folder)/\(key).\(getpid()).\(UInt64.random(in: 0...UInt64.max)).tmp"
+    guard let file = fopen(temporary, "wb") else { return }
+    let header = Self.magic + Self.bytes(UInt64(binary.count)) + Self.bytes(fnv1a(binary))
+    let wrote = fwrite(header, 1, header.count, file) == header.count
+      && fwrite(binary, 1, binary.count, file) == binary.count
+    guard fclose(file) == 0, wrote, rename(temporary, path(key: key)) == 0 else {
+      unlink(temporary)
+      return
+    }
+  }
+
+  /// 128 bits as hexadecimal digits: two FNV-1a passes with different offsets over all parts.
+  static func key(_ parts: [[UInt8]]) -> String {
+    var first = fnvOffset
+    var second = fnvOffset ^ 0x9E37_79B9_7F4A_7C15
+    for part in parts {
+      first = fnv1a(bytes(UInt64(part.count)), from: first)
+      first = fnv1a(part, from: first)
+      second = fnv1a(part, from: second)
+      second = fnv1a(bytes(UInt64(part.count)), from: second)
+    }
+    return hexadecimal(first) + hexadecimal(second)
+  }
+
+  private static func hexadecimal(_ value: UInt64) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
+  private static func bytes(_ value: UInt64) -> [UInt8] {
+    (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+  }
+
+  private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+    bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+  }
+}
+
+private let fnvOffset: UInt64 = 0xCBF2_9CE4_8422_2325
+
+/// FNV-1a, 64 bits (Fowler, Noll, Vo).
+func fnv1a(_ bytes: [UInt8], from start: UInt64 = fnvOffset) -> UInt64 {
+  var hash = start
+  bytes.withUnsafeBufferPointer { for byte in $0 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 } }
+  return hash
+}
