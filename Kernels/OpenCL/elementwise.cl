@@ -317,3 +317,23 @@ kernel void select_4(
 DEFINE_SELECT(1, uchar)
 DEFINE_SELECT(2, ushort)
 DEFINE_SELECT(8, ulong)
+
+// dz = dy * f'(y) and partial column sums of dz for the bias, in one pass: [parts, N] in `sums`.
+// `op` below 0: no activation. The walk is over the columns (0 partial sums); rows lie a step apart.
+kernel void activation_backward(
+    const Iteration it, global const float *y, global const float *dy, global float *dz,
+    global float *sums, int op, float a, float b, int rows, int segment, int offset_y, int step_y,
+    int offset_dy, int step_dy, int offset_dz, int step_dz) {
+  const int part = get_global_id(1);
+  FOR_BLOCKS(it, 1)
+    V total = (V)(0.0f);
+    for (int r = part * segment; r < min((part + 1) * segment, rows); ++r) {
+      V g = load_float(dy, offset_dy + r * step_dy, 1, column, n);
+      if (op >= 0)
+        g = unary_derivative(op, load_float(y, offset_y + r * step_y, 1, column, n), g, a, b);
+      store_float(g, dz, offset_dz + r * step_dz, 1, column, n);
+      total += g;
+    }
+    store_float(total, sums, at[0] + part * it.count, 1, column, n);
+  END_BLOCKS
+}

@@ -138,3 +138,22 @@ inline void note_fault(global int *faults, int operation, int index, int extent)
     faults[2] = extent;
   }
 }
+
+// Runs its body for single elements ("lines"), with the full positions in `at[]`: used where an
+// element of the walk stands for a whole line of work along another axis.
+#if APUS_GPU
+#define FOR_LINES(it, operands)                                                        \
+  for (int line = get_global_id(0); line < it.count; line += get_global_size(0)) {     \
+    int at[operands];                                                                  \
+    locate(&it, operands, line / it.shape[0], at);                                     \
+    for (int k_ = 0; k_ < operands; ++k_) at[k_] += line % it.shape[0] * it.stride[k_][0];
+#else
+#define FOR_LINES(it, operands)                                                        \
+  for (int line = (int)get_global_id(0) * it.chunk,                                    \
+           last_ = min(line + it.chunk, it.count);                                     \
+       line < last_; ++line) {                                                         \
+    int at[operands];                                                                  \
+    locate(&it, operands, line / it.shape[0], at);                                     \
+    for (int k_ = 0; k_ < operands; ++k_) at[k_] += line % it.shape[0] * it.stride[k_][0];
+#endif
+#define END_LINES }

@@ -17,8 +17,43 @@ extension OpenCLBackend {
     case .ternary(let op): try ternary(op, inputs[0], inputs[1], inputs[2], outputs[0])
     case .gemm, .linear:
       try enqueueGemm(command)
-    default:
-      if command.operation.isFused { try compose(command) } else { throw unavailable(command) }
+    case .reduce(let op, let axes): try reduce(op, axes: axes, inputs[0], outputs[0])
+    case .argReduce(let op, let axis): try argReduce(op, axis: axis, inputs[0], outputs[0])
+    case .cumulativeSum(let axis): try cumulativeSum(axis: axis, inputs[0], outputs[0])
+    case .take(let axis):
+      let rank = inputs[0].shape.count
+      var strides = [Int](repeating: 0, count: rank)
+      strides[axis] = inputs[1].layout.strides[0]
+      let indices = inputs[1].with(
+        Layout(shape: outputs[0].shape, strides: strides, offset: inputs[1].layout.offset))
+      try gather(.take, axis: axis, inputs[0], indices, outputs[0])
+    case .gather(let axis): try gather(.gather, axis: axis, inputs[0], inputs[1], outputs[0])
+    case .indexAdd(let axis):
+      var strides = [Int](repeating: 0, count: inputs[2].shape.count)
+      strides[axis] = inputs[1].layout.strides[0]
+      let indices = inputs[1].with(
+        Layout(shape: inputs[2].shape, strides: strides, offset: inputs[1].layout.offset))
+      try scatterAdd(.indexAdd, axis: axis, inputs[0], indices, inputs[2], outputs[0])
+    case .scatterAdd(let axis):
+      try scatterAdd(.scatterAdd, axis: axis, inputs[0], inputs[1], inputs[2], outputs[0])
+    case .sort(let axis, let descending):
+      try sort(axis: axis, descending: descending, inputs[0], outputs[0], outputs[1])
+    case .topK(_, let axis, let largest):
+      try sort(axis: axis, descending: largest, inputs[0], outputs[0], outputs[1])
+    case .random(let distribution, let key): try random(distribution, key, outputs[0])
+    case .dropout(let probability, let key): try dropout(command, probability, key)
+    case .softmax: try softmax(command, logarithm: false)
+    case .logSoftmax: try softmax(command, logarithm: true)
+    case .softmaxBackward: try softmaxBackward(command, logarithm: false)
+    case .logSoftmaxBackward: try softmaxBackward(command, logarithm: true)
+    case .crossEntropy(let smoothing, let ignored):
+      try crossEntropy(command, smoothing: smoothing, ignored: ignored)
+    case .layerNorm(let epsilon): try layerNorm(command, epsilon: epsilon)
+    case .layerNormBackward: try layerNormBackward(command)
+    case .linearActivationBackward(let activation):
+      try linearActivationBackward(command, activation)
+    case .optimizerStep(let step): try optimizerStep(command, step)
+    case .sumOfSquares: try sumOfSquares(command)
     }
   }
 
@@ -51,5 +86,34 @@ extension OpenCLBackend {
     let chunk = max(4096, (share + 63) & ~63)
     it.chunk = Int32(truncatingIfNeeded: chunk)
     return LaunchSize((count + chunk - 1) / chunk)
+  }
+
+  /// For walks whose elements stand for lines of `cost` elements each.
+  @inline(__always)
+  func lineLaunchSize(_ it: inout Iteration, cost: Int) -> LaunchSize {
+    let count = Int(it.count)
+    if runtime.isGPU { return LaunchSize(min(count, 256 * 64 * 64), local: 64) }
+    let share = count / (runtime.description.computeUnits * 4) + 1
+    let chunk = min(count, max(4096 / max(cost, 1), share))
+    it.chunk = Int32(truncatingIfNeeded: max(chunk, 1))
+    return LaunchSize((count + max(chunk, 1) - 1) / max(chunk, 1))
+  }
+
+  /// A launch of columns in blocks of lanes, each with `rows` of work, in `parts`.
+  @inline(__always)
+  func columnLaunchSize(_ it: inout Iteration, parts: Int) -> LaunchSize {
+    let count = Int(it.count)
+    if runtime.isGPU { return LaunchSize(min(count, 1 << 20), parts, local: (64, 1)) }
+    let share = count * parts / (runtime.description.computeUnits * 4) + 1
+    let chunk = max(64, (share + 63) & ~63)
+    it.chunk = Int32(truncatingIfNeeded: chunk)
+    return LaunchSize((count + chunk - 1) / chunk, parts)
+  }
+
+  /// A launch over rows: chunks of rows on a CPU, a work-group of 64 per row on a GPU.
+  @inline(__always)
+  func rowLaunchSize(_ it: inout Iteration, columns: Int) -> LaunchSize {
+    if runtime.isGPU { return LaunchSize(Int(it.count) * 64, local: 64) }
+    return lineLaunchSize(&it, cost: columns)
   }
 }

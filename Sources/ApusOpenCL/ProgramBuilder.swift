@@ -17,6 +17,14 @@ struct ProgramBuilder {
 
   /// - Parameter name: what the program is called in error messages.
   func build(name: String, source: [UInt8], options: String) throws -> cl_program {
+    try Self.lock.locked { try buildAlone(name: name, source: source, options: options) }
+  }
+
+  /// One build at a time in a process: drivers share their compiler between contexts, and not all
+  /// of them guard it.
+  private static let lock = DeviceLock()
+
+  private func buildAlone(name: String, source: [UInt8], options: String) throws -> cl_program {
     let options = options.isEmpty ? commonOptions : commonOptions + " " + options
     let identity = [
       description.name, description.vendor, description.driverVersion,

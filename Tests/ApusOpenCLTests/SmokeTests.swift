@@ -2,6 +2,11 @@ import ApusDevice
 import ApusOpenCL
 import Testing
 
+private let opened = Result { try OpenCLBackend() }
+
+/// One device for all tests of the process.
+func sharedDevice() throws -> OpenCLBackend { try opened.get() }
+
 func upload<T: BitwiseCopyable>(
   _ device: OpenCLBackend, _ values: [T], _ shape: [Int], _ dtype: DType
 ) throws -> Operand {
@@ -20,9 +25,9 @@ func download<T: BitwiseCopyable & ExpressibleByIntegerLiteral>(
   return values
 }
 
-@Suite struct SmokeTests {
+@Suite(.serialized) struct SmokeTests {
   @Test func addsAndCopies() throws {
-    let device = try OpenCLBackend()
+    let device = try sharedDevice()
     let n = 1003
     let x = try upload(device, (0..<n).map { Float($0) }, [n], .float32)
     let y = try device.temporary([n])
