@@ -33,7 +33,9 @@ let package = Package(
   ],
   targets: [
     // System headers.
-    .systemLibrary(name: "COpenCL", pkgConfig: "OpenCL", providers: [.apt(["ocl-icd-opencl-dev", "opencl-headers"])]),
+    .systemLibrary(
+      name: "COpenCL", pkgConfig: "OpenCL",
+      providers: [.apt(["ocl-icd-opencl-dev", "opencl-headers"])]),
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
@@ -50,9 +52,13 @@ let package = Package(
     module("ApusTensor", imports: ["ApusDevice"]),
     module("ApusNN", imports: ["ApusDevice", "ApusTensor"]),
     module("ApusOptimizers", imports: ["ApusDevice", "ApusTensor"]),
-    module("ApusData", imports: ["ApusDevice", "ApusTensor", "CZlib", "CPNG"], resources: [.embedInCode("Embedded")]),
+    module(
+      "ApusData", imports: ["ApusDevice", "ApusTensor", "CZlib", "CPNG"],
+      resources: [.embedInCode("Embedded")]),
     module("ApusMetrics", imports: ["ApusDevice", "ApusTensor"]),
-    module("ApusTraining", imports: ["ApusDevice", "ApusTensor", "ApusNN", "ApusOptimizers", "ApusData", "ApusMetrics"]),
+    module(
+      "ApusTraining",
+      imports: ["ApusDevice", "ApusTensor", "ApusNN", "ApusOptimizers", "ApusData", "ApusMetrics"]),
 
     // The umbrella and the command.
     module(

@@ -71,7 +71,8 @@ extension Backend {
   public func temporary(_ shape: [Int], _ dtype: DType = .float32) throws -> Operand {
     let layout = Layout(contiguous: shape)
     return Operand(
-      storage: try allocate(byteCount: layout.count * dtype.byteCount), dtype: dtype, layout: layout)
+      storage: try allocate(byteCount: layout.count * dtype.byteCount), dtype: dtype, layout: layout
+    )
   }
 
   public func enqueue(_ operation: Operation, _ inputs: [Operand], _ outputs: [Operand]) throws {

@@ -40,7 +40,8 @@ public struct OptimizerStep: Sendable, Hashable {
     switch rule {
     case .sgd(let momentum, _, _, _): momentum == 0 ? 0 : 1
     case .adam: 2
-    case .rmsprop(_, _, let momentum, let centered): 1 + (centered ? 1 : 0) + (momentum == 0 ? 0 : 1)
+    case .rmsprop(_, _, let momentum, let centered):
+      1 + (centered ? 1 : 0) + (momentum == 0 ? 0 : 1)
     case .adagrad: 1
     }
   }

@@ -42,7 +42,8 @@ func discoverDevices() throws -> [DiscoveredDevice] {
     throw deviceError(
       "\(platformCount) OpenCL platform(s) found but no device; check the list of `clinfo -l`")
   }
-  let isCPU = { (device: DiscoveredDevice) in device.type & cl_device_type(CL_DEVICE_TYPE_CPU) != 0 }
+  let isCPU = { (device: DiscoveredDevice) in device.type & cl_device_type(CL_DEVICE_TYPE_CPU) != 0
+  }
   return found.filter { !isCPU($0) } + found.filter(isCPU)
 }
 

@@ -45,7 +45,8 @@ struct ProgramCache: Sendable {
     let temporary = "\(folder)/\(key).\(getpid()).\(UInt64.random(in: 0...UInt64.max)).tmp"
     guard let file = fopen(temporary, "wb") else { return }
     let header = Self.magic + Self.bytes(UInt64(binary.count)) + Self.bytes(fnv1a(binary))
-    let wrote = fwrite(header, 1, header.count, file) == header.count
+    let wrote =
+      fwrite(header, 1, header.count, file) == header.count
       && fwrite(binary, 1, binary.count, file) == binary.count
     guard fclose(file) == 0, wrote, rename(temporary, path(key: key)) == 0 else {
       unlink(temporary)
@@ -85,6 +86,8 @@ private let fnvOffset: UInt64 = 0xCBF2_9CE4_8422_2325
 /// FNV-1a, 64 bits (Fowler, Noll, Vo).
 func fnv1a(_ bytes: [UInt8], from start: UInt64 = fnvOffset) -> UInt64 {
   var hash = start
-  bytes.withUnsafeBufferPointer { for byte in $0 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 } }
+  bytes.withUnsafeBufferPointer {
+    for byte in $0 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+  }
   return hash
 }

@@ -40,14 +40,18 @@ func closeTo(_ a: [Float], _ b: [Float], _ tolerance: Float) -> Bool {
   }
 
   @Test func exponentialCoversTheWholeRange() throws {
-    let x: [Float] = [-200, -104, -100, -87.5, -1e-8, 0, 1, 50, 88.7, 88.8, 1000, .infinity, -.infinity]
+    let x: [Float] = [
+      -200, -104, -100, -87.5, -1e-8, 0, 1, 50, 88.7, 88.8, 1000, .infinity, -.infinity,
+    ]
     let operand = try upload(device, x, [x.count], .float32)
     let out = try device.temporary([x.count])
     try device.enqueue(.unary(.exp), [operand], [out])
     let result = try download(device, out, as: Float.self)
     for (value, got) in zip(x, result) {
       let want = Float(exp(Double(value)))
-      #expect(got == want || abs(got - want) <= 2 * max(want.ulp, Float.leastNonzeroMagnitude), "\(value)")
+      #expect(
+        got == want || abs(got - want) <= 2 * max(want.ulp, Float.leastNonzeroMagnitude), "\(value)"
+      )
     }
   }
 
@@ -170,7 +174,9 @@ func closeTo(_ a: [Float], _ b: [Float], _ tolerance: Float) -> Bool {
     }
     let (best, where5) = (try device.temporary([5]), try device.temporary([5], .int32))
     try device.enqueue(.topK(k: 5, axis: 0, largest: false), [operand], [best, where5])
-    #expect(try download(device, best, as: Float.self) == Array(x.filter { !$0.isNaN }.sorted().prefix(5)))
+    #expect(
+      try download(device, best, as: Float.self) == Array(x.filter { !$0.isNaN }.sorted().prefix(5))
+    )
   }
 
   @Test func runningSumsAndComparisons() throws {

@@ -65,5 +65,6 @@ func median(_ values: [Double]) -> Double {
   let sorted = values.sorted()
   guard let last = sorted.last else { return .nan }
   let middle = sorted.count / 2
-  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + min(sorted[middle], last)) / 2
+  return sorted.count % 2 == 1
+    ? sorted[middle] : (sorted[middle - 1] + min(sorted[middle], last)) / 2
 }
