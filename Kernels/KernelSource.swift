@@ -3,10 +3,16 @@ public enum KernelSource {
   /// Types and functions shared by all files; it precedes each of them.
   public static var prelude: [UInt8] { PackageResources.prelude_cl }
   public static var elementwise: [UInt8] { PackageResources.elementwise_cl }
+  /// Functions of one argument; precedes the files that apply them.
+  public static var functions: [UInt8] { PackageResources.functions_cl }
   public static var cast: [UInt8] { PackageResources.cast_cl }
   public static var reduce: [UInt8] { PackageResources.reduce_cl }
   public static var index: [UInt8] { PackageResources.index_cl }
   public static var rows: [UInt8] { PackageResources.rows_cl }
   public static var optimizer: [UInt8] { PackageResources.optimizer_cl }
   public static var random: [UInt8] { PackageResources.random_cl }
+  /// What both kinds of matrix products share; precedes them.
+  public static var gemm: [UInt8] { PackageResources.gemm_cl }
+  public static var gemmCPU: [UInt8] { PackageResources.gemm_cpu_cl }
+  public static var gemmGPU: [UInt8] { PackageResources.gemm_gpu_cl }
 }

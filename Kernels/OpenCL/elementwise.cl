@@ -1,65 +1,14 @@
-// Element-wise functions of one, two and three operands over strided views (see prelude.cl).
+// Element-wise functions of one, two and three operands over strided views (see prelude.cl and functions.cl).
 // The function is an argument of the kernel: the branch is the same for all blocks, and one kernel
 // per operand count keeps builds and starts short.
 //
 // Derivatives follow from what the forward pass saved, as `UnaryOp.saved` of the seam says.
 
-// The codes of `UnaryOp`, in its order of declaration.
-enum {
-  NEGATE, ABS, SIGN, SQUARE, EXP, EXPM1, LOG, LOG1P, SQRT, RSQRT, RECIPROCAL, SIN, COS, TANH, ERF,
-  FLOOR, CEIL, ROUND, SIGMOID, RELU, SILU, LEAKY_RELU, ELU, GELU, GELU_TANH, SOFTPLUS, CLAMP,
-  LOGICAL_NOT, IS_NAN, IS_FINITE
-};
 enum {
   ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, ATAN2, MAXIMUM, MINIMUM, REMAINDER, LOGICAL_AND,
   LOGICAL_OR, LOGICAL_XOR
 };
 enum { EQUAL, NOT_EQUAL, LESS, LESS_OR_EQUAL, GREATER, GREATER_OR_EQUAL };
-
-inline V sigmoid(V x) { return (V)(1.0f) / ((V)(1.0f) + apus_exp(-x)); }
-inline V gelu_inner(V x) {
-  return (V)(0.7978845608f) * fma((V)(0.044715f) * x * x, x, x);
-}
-inline V softplus(V x, float beta, float threshold) {
-  V t = x * beta;
-  return select(log1p(apus_exp(t)) / beta, x, t > (V)(threshold));
-}
-
-inline V unary_function(int op, V x, float a, float b) {
-  switch (op) {
-    case NEGATE: return -x;
-    case ABS: return fabs(x);
-    case SIGN: return select(select((V)(0.0f), (V)(1.0f), x > (V)(0.0f)), select((V)(-1.0f), x, x != x), (x < (V)(0.0f)) | (x != x));
-    case SQUARE: return x * x;
-    case EXP: return apus_exp(x);
-    case EXPM1: return expm1(x);
-    case LOG: return log(x);
-    case LOG1P: return log1p(x);
-    case SQRT: return sqrt(x);
-    case RSQRT: return (V)(1.0f) / sqrt(x);
-    case RECIPROCAL: return (V)(1.0f) / x;
-    case SIN: return sin(x);
-    case COS: return cos(x);
-    case TANH: return tanh(x);
-    case ERF: return erf(x);
-    case FLOOR: return floor(x);
-    case CEIL: return ceil(x);
-    case ROUND: return rint(x);
-    case SIGMOID: return sigmoid(x);
-    case RELU: return select(x, (V)(0.0f), x < (V)(0.0f));
-    case SILU: return x * sigmoid(x);
-    case LEAKY_RELU: return select(x, x * a, x < (V)(0.0f));
-    case ELU: return select(x, expm1(x) * a, x < (V)(0.0f));
-    case GELU: return (V)(0.5f) * x * ((V)(1.0f) + erf(x * (V)(0.7071067812f)));
-    case GELU_TANH: return (V)(0.5f) * x * ((V)(1.0f) + tanh(gelu_inner(x)));
-    case SOFTPLUS: return softplus(x, a, b);
-    case CLAMP: {
-      V low = select(x, (V)(a), x < (V)(a));
-      return select(low, (V)(b), low > (V)(b));
-    }
-  }
-  return x;
-}
 
 // `s` is the saved input or output.
 inline V unary_derivative(int op, V s, V dy, float a, float b) {

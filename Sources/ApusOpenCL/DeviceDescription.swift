@@ -31,7 +31,7 @@ public struct OpenCLDeviceDescription: Sendable {
   public let vectorWidth: Int
   public let hasFloat64: Bool
 
-  init(_ found: DiscoveredDevice) throws {
+  init(_ found: DiscoveredDevice, kind wanted: Kind? = nil) throws {
     let device = found.device
     name = deviceText(device, CL_DEVICE_NAME)
     vendor = deviceText(device, CL_DEVICE_VENDOR)
@@ -39,7 +39,11 @@ public struct OpenCLDeviceDescription: Sendable {
     platformName = platformText(found.platform, CL_PLATFORM_NAME)
     platformVersion = platformText(found.platform, CL_PLATFORM_VERSION)
     let isCPU = found.type & cl_device_type(CL_DEVICE_TYPE_CPU) != 0
-    if let override = ProcessInfo.processInfo.environment["APUS_OPENCL_KIND"], !override.isEmpty {
+    if let wanted {
+      kind = wanted
+    } else if let override = ProcessInfo.processInfo.environment["APUS_OPENCL_KIND"],
+      !override.isEmpty
+    {
       guard let kind = Kind(rawValue: override) else {
         throw deviceError("APUS_OPENCL_KIND is '\(override)'; use 'cpu' or 'gpu'")
       }

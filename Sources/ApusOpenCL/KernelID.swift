@@ -3,6 +3,8 @@ import ApusKernels
 /// A kernel file, built as one program on first use.
 enum KernelProgram: Int, CaseIterable {
   case elementwise, cast, reduce, index, rows, optimizer, random
+  // One program per height of the register tile; `gemm` combines the parts of a cut depth.
+  case gemm, gemm4, gemm6, gemm8, gemm12, gemmShared
 
   var name: String { "\(self)" }
 
@@ -10,15 +12,26 @@ enum KernelProgram: Int, CaseIterable {
   var source: [UInt8] {
     let file =
       switch self {
-      case .elementwise: KernelSource.elementwise
+      case .elementwise: KernelSource.functions + KernelSource.elementwise
       case .cast: KernelSource.cast
       case .reduce: KernelSource.reduce
       case .index: KernelSource.index
       case .rows: KernelSource.rows
       case .optimizer: KernelSource.optimizer
       case .random: KernelSource.random
+      case .gemm: KernelSource.functions + KernelSource.gemm
+      case .gemm4: Self.gemmCPU(rows: 4)
+      case .gemm6: Self.gemmCPU(rows: 6)
+      case .gemm8: Self.gemmCPU(rows: 8)
+      case .gemm12: Self.gemmCPU(rows: 12)
+      case .gemmShared: KernelSource.functions + KernelSource.gemm + KernelSource.gemmGPU
       }
     return KernelSource.prelude + file
+  }
+
+  private static func gemmCPU(rows: Int) -> [UInt8] {
+    Array("#define ROWS \(rows)\n".utf8) + KernelSource.functions + KernelSource.gemm
+      + KernelSource.gemmCPU
   }
 }
 
@@ -45,6 +58,8 @@ enum KernelID: Int, CaseIterable {
   case optimizer_step, sum_of_squares
   // random.cl
   case random, dropout
+  // gemm.cl, gemm_cpu.cl, gemm_gpu.cl
+  case gemm_combine, gemm_tile_4, gemm_tile_6, gemm_tile_8, gemm_tile_12, gemm_shared
 
   var name: String { "\(self)" }
 
@@ -56,6 +71,14 @@ enum KernelID: Int, CaseIterable {
     if position <= Self.sort_int.rawValue { return .index }
     if position <= Self.layer_norm_parameters.rawValue { return .rows }
     if position <= Self.sum_of_squares.rawValue { return .optimizer }
-    return .random
+    if position <= Self.dropout.rawValue { return .random }
+    switch self {
+    case .gemm_tile_4: return .gemm4
+    case .gemm_tile_6: return .gemm6
+    case .gemm_tile_8: return .gemm8
+    case .gemm_tile_12: return .gemm12
+    case .gemm_shared: return .gemmShared
+    default: return .gemm
+    }
   }
 }

@@ -12,8 +12,9 @@ public final class OpenCLBackend: Backend {
   let runtime: Runtime
 
   /// Opens device `index` in the order of ``devices()``: GPUs first.
+  /// - Parameter kind: which kernels it runs; nil for those that suit it.
   /// - Throws: `ApusError` when there is no platform, no device, or fewer devices.
-  public init(index: Int = 0) throws {
+  public init(index: Int = 0, kind: OpenCLDeviceDescription.Kind? = nil) throws {
     let found = try discoverDevices()
     guard found.indices.contains(index) else {
       throw deviceError(
@@ -22,7 +23,7 @@ public final class OpenCLBackend: Backend {
         \(found.indices.map { "'opencl:\($0)'" }.joined(separator: ", "))
         """)
     }
-    runtime = try Runtime(found[index])
+    runtime = try Runtime(found[index], kind: kind)
     description = runtime.description
     info = Self.info(description, index: index)
   }

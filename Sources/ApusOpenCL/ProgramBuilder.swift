@@ -11,6 +11,7 @@ struct ProgramBuilder {
   /// Macros that every kernel file may use.
   var commonOptions: String {
     var options = "-cl-std=CL1.2 -DAPUS_GPU=\(description.kind == .gpu ? 1 : 0)"
+    options += " -DAPUS_VECTOR_WIDTH=\(description.vectorWidth)"
     if description.hasFloat64 { options += " -DAPUS_FLOAT64=1" }
     return options
   }

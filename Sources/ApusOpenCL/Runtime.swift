@@ -50,8 +50,8 @@ final class Runtime: @unchecked Sendable {
 
   var isGPU: Bool { description.kind == .gpu }
 
-  init(_ found: DiscoveredDevice) throws {
-    description = try OpenCLDeviceDescription(found)
+  init(_ found: DiscoveredDevice, kind: OpenCLDeviceDescription.Kind? = nil) throws {
+    description = try OpenCLDeviceDescription(found, kind: kind)
     device = found.device
     var status: cl_int = 0
     var device: cl_device_id? = found.device

@@ -1,0 +1,144 @@
+import ApusDevice
+
+/// The blocks of a CPU kernel, chosen by an estimate of its cycles.
+///
+/// The estimate depends on shapes, strides and the device only, so repeats agree bit for bit.
+private struct GemmBlocks {
+  var height: Int
+  var rows: Int
+  var columns: Int
+  var depth: Int
+  var parts: Int
+  var packsS: Bool
+  var scratch: Int
+  var cycles: Double
+}
+
+extension GemmPlan {
+  init(cpu problem: GemmProblem, on device: OpenCLDeviceDescription) {
+    let turned = problem.transposed
+    let straightBlocks = GemmBlocks(problem, device)
+    let turnedBlocks = GemmBlocks(turned, device)
+    isTransposed = turnedBlocks.cycles < straightBlocks.cycles
+    let blocks = isTransposed ? turnedBlocks : straightBlocks
+    let view = isTransposed ? turned : problem
+    let panel = device.panelWidth
+    arguments = GemmArguments(view)
+    arguments.rows = Int32(truncatingIfNeeded: blocks.rows)
+    arguments.columns = Int32(truncatingIfNeeded: blocks.columns)
+    arguments.depth = Int32(truncatingIfNeeded: blocks.depth)
+    arguments.parts = Int32(truncatingIfNeeded: blocks.parts)
+    arguments.packsS = blocks.packsS ? 1 : 0
+    let width = (blocks.columns + panel - 1) / panel * panel
+    let height = (blocks.rows + blocks.height - 1) / blocks.height * blocks.height
+    let sStart = width * blocks.depth
+    arguments.sStart = Int32(truncatingIfNeeded: sStart)
+    arguments.tileStart = Int32(
+      truncatingIfNeeded: sStart + (blocks.packsS ? height * blocks.depth : 0))
+    kernel =
+      switch blocks.height {
+      case 12: .gemm_tile_12
+      case 8: .gemm_tile_8
+      case 6: .gemm_tile_6
+      default: .gemm_tile_4
+      }
+    size = LaunchSize(
+      (view.n + blocks.columns - 1) / blocks.columns, (view.m + blocks.rows - 1) / blocks.rows,
+      view.batch * blocks.parts)
+    scratchBytes = blocks.scratch
+  }
+}
+
+extension OpenCLDeviceDescription {
+  /// Columns of a panel: two vector registers.
+  fileprivate var panelWidth: Int { vectorWidth >= 16 ? 32 : 16 }
+}
+
+extension GemmBlocks {
+  init(_ problem: GemmProblem, _ device: OpenCLDeviceDescription) {
+    let panel = device.panelWidth
+    height = Self.height(rows: problem.m, panel: panel)
+    // A slice of a panel, two vectors wide, takes at most two thirds of a first-level cache.
+    let deepest = min(256, max(16, device.localMemory / 2 / (4 * panel) / 16 * 16))
+    let slices = max(1, (problem.k + deepest - 1) / deepest)
+    depth = max(1, slices == 1 ? problem.k : (problem.k / slices + 16) / 16 * 16)
+    rows = height
+    columns = panel
+    parts = 1
+    packsS = false
+    scratch = 0
+    cycles = .infinity
+    choose(problem, device)
+  }
+
+  /// Twelve rows keep 24 accumulators busy, fewer waste less on short matrices.
+  private static func height(rows: Int, panel: Int) -> Int {
+    var best = 4
+    var lowest = Int.max
+    for height in panel == 32 ? [12, 8, 4] : [6, 4] {
+      let tiles = (rows + height - 1) / height
+      // Below five rows the latency of an accumulator shows; loads weigh on low tiles.
+      let cost = tiles * (max(height, 5) * 8 + 4)
+      if cost < lowest { (best, lowest) = (height, cost) }
+    }
+    return best
+  }
+
+  private mutating func choose(_ problem: GemmProblem, _ device: OpenCLDeviceDescription) {
+    let panel = device.panelWidth
+    let units = max(device.computeUnits, 1)
+    let slices = max(1, (problem.k + depth - 1) / depth)
+    let base = self
+    var cut = 1
+    while cut <= slices && cut <= 64 {
+      var wide = 1
+      while wide <= 16 && (wide == 1 || (wide / 2) * panel < problem.n) {
+        var tall = 1
+        while true {
+          var candidate = base
+          candidate.parts = cut
+          candidate.columns = min(wide * panel, (problem.n + panel - 1) / panel * panel)
+          let wanted = (problem.m + tall - 1) / tall
+          candidate.rows = (wanted + height - 1) / height * height
+          candidate.packsS = problem.s.columnStep != 1 && wide > 1
+          candidate.measure(problem, panel, slices, units)
+          if candidate.scratch <= device.localMemory / 2 && candidate.cycles < cycles {
+            self = candidate
+          }
+          if candidate.rows == height { break }
+          tall *= 2
+        }
+        wide *= 2
+      }
+      // Cutting the depth pays only where blocks of the output cannot occupy the device.
+      let tiles = ((problem.m + height - 1) / height) * ((problem.n + panel - 1) / panel)
+      if tiles * problem.batch >= 4 * units { break }
+      cut *= 2
+    }
+    if cycles == .infinity { measure(problem, panel, slices, units) }
+  }
+
+  /// Estimates the cycles until the last unit is done, and the scratch area.
+  private mutating func measure(_ problem: GemmProblem, _ panel: Int, _ slices: Int, _ units: Int) {
+    let wide = (min(columns, problem.n) + panel - 1) / panel
+    let tall = (min(rows, problem.m) + height - 1) / height
+    let slicesEach = (slices + parts - 1) / parts
+    let k = Double(min(problem.k, slicesEach * depth))
+    let tileCycles = Double(max(height, 5)) * 1.06
+    var cost = Double(wide * tall) * (k * tileCycles + Double(60 * slicesEach))
+    let vCost = problem.v.columnStep == 1 ? 0.15 : problem.v.rowStep == 1 ? 0.4 : 2.0
+    cost += k * Double(wide * panel) * vCost
+    if packsS { cost += k * Double(tall * height) * (problem.s.rowStep == 1 ? 0.3 : 2.0) }
+    let outputs = Double(min(rows, problem.m) * min(columns, problem.n))
+    cost += outputs * (problem.out.columnStep == 1 || parts > 1 ? 0.15 : 1.0)
+    cost += 1500
+    let tasks =
+      (problem.n + columns - 1) / columns * ((problem.m + rows - 1) / rows) * problem.batch * parts
+    cycles = cost * Double((tasks + units - 1) / units)
+    if parts > 1 {
+      cycles += 12000 + Double(problem.batch * problem.m * problem.n * parts) * 0.2 / Double(units)
+    }
+    let held = wide * panel * depth + (packsS ? tall * height * depth : 0)
+    scratch = 4 * (held + (slicesEach > 1 ? wide * panel * tall * height : panel * height))
+  }
+}

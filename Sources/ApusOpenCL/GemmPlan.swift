@@ -1,0 +1,64 @@
+import ApusDevice
+
+/// The arguments of the kernels, field by field as in gemm.cl.
+struct GemmArguments: BitwiseCopyable {
+  var m, n, k: Int32
+  var sOffset, sBatch, sRow, sDepth: Int32
+  var vOffset, vBatch, vDepth, vColumn: Int32
+  var outOffset, outBatch, outRow, outColumn: Int32
+  var hasBias, biasOffset, biasRow, biasColumn: Int32
+  var op: Int32
+  var a, b: Float
+  var rows: Int32 = 0
+  var columns: Int32 = 0
+  var depth: Int32 = 1
+  var parts: Int32 = 1
+  var packsS: Int32 = 0
+  var sStart: Int32 = 0
+  var tileStart: Int32 = 0
+
+  /// The caller has checked that every operand ends within 32 bits; a step that leaves them belongs
+  /// to an axis of extent 1 and is never taken.
+  init(_ problem: GemmProblem) {
+    func int(_ value: Int) -> Int32 { Int32(truncatingIfNeeded: value) }
+    (m, n, k) = (int(problem.m), int(problem.n), int(problem.k))
+    let (s, v, out) = (problem.s, problem.v, problem.out)
+    (sOffset, sBatch) = (int(s.offset), int(s.batchStep))
+    (sRow, sDepth) = (int(s.rowStep), int(s.columnStep))
+    (vOffset, vBatch) = (int(v.offset), int(v.batchStep))
+    (vDepth, vColumn) = (int(v.rowStep), int(v.columnStep))
+    (outOffset, outBatch) = (int(out.offset), int(out.batchStep))
+    (outRow, outColumn) = (int(out.rowStep), int(out.columnStep))
+    let bias = problem.bias ?? MatrixView()
+    (hasBias, biasOffset) = (problem.bias == nil ? 0 : 1, int(bias.offset))
+    (biasRow, biasColumn) = (int(bias.rowStep), int(bias.columnStep))
+    (op, a, b) = problem.activation.map { $0.kernelCode } ?? (-1, 0, 0)
+  }
+
+  /// Directs the output to contiguous partial results, without the epilogue.
+  mutating func storeParts(columns: Int, step: Int) {
+    (outOffset, outBatch) = (0, Int32(truncatingIfNeeded: step))
+    (outRow, outColumn) = (Int32(truncatingIfNeeded: columns), 1)
+    (hasBias, op) = (0, -1)
+  }
+}
+
+/// Which kernel computes a product, in which blocks.
+struct GemmPlan {
+  var arguments: GemmArguments
+  var isTransposed: Bool
+  var kernel: KernelID
+  var size: LaunchSize
+  /// Local memory per work-group.
+  var scratchBytes: Int
+}
+
+extension GemmPlan {
+  init(gpu problem: GemmProblem, on device: OpenCLDeviceDescription) {
+    arguments = GemmArguments(problem)
+    isTransposed = false
+    kernel = .gemm_shared
+    size = LaunchSize(problem.n, problem.m, problem.batch, local: (16, 4, 1))
+    scratchBytes = 0
+  }
+}
