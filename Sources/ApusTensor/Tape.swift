@@ -1,0 +1,181 @@
+import ApusDevice
+import Synchronization
+
+/// Records what is computed from watched tensors, so that gradients can be had by walking back.
+///
+/// The tape is an append-only list of `{inputs, pullback}`. Backward walks it once in reverse and
+/// frees each entry as it goes: no recursion, so a recurrence of any length neither overflows the
+/// stack nor keeps memory. A tape serves one backward pass; a second use is an error.
+public final class Tape: Sendable {
+  /// A tensor's place on its tape.
+  struct Record: Sendable {
+    let tape: Tape
+    let node: Int
+  }
+
+  /// Maps the gradient of an output to the gradients of the inputs, nil where none is wanted.
+  typealias Pullback = @Sendable (Tensor) throws -> [Tensor?]
+
+  private struct Entry {
+    /// Nodes of the inputs, nil where an input is not watched.
+    let inputs: [Int?]
+    let pullback: Pullback?
+  }
+
+  private struct State {
+    var entries: [Entry] = []
+    var parameters: [ObjectIdentifier: Tensor] = [:]
+    var isConsumed = false
+  }
+
+  private let state = Mutex(State())
+
+  public init() {}
+
+  /// The same tensor, watched: gradients with respect to it can be asked of this tape.
+  /// - Throws: ``ApusError`` where the element type has no gradient or the tape is spent.
+  public func watch(_ x: Tensor) throws -> Tensor {
+    guard x.dtype == .float32 || x.dtype == .float64 else {
+      throw ApusError(
+        .dtype, operation: "watch", "\(x.dtype) has no gradient; cast to float32 first")
+    }
+    return try append(x, inputs: [], pullback: nil)
+  }
+
+  /// The parameter's value, watched; the same tensor at every call.
+  func watch(_ parameter: Parameter) throws -> Tensor {
+    let identity = ObjectIdentifier(parameter)
+    if let known = state.withLock({ $0.parameters[identity] }) { return known }
+    let watched = try watch(parameter.value)
+    state.withLock { $0.parameters[identity] = watched }
+    return watched
+  }
+
+  /// The tape that watches any of `inputs`, nil when none does.
+  @inline(__always)
+  static func watching(_ inputs: Tensor...) throws -> Tape? {
+    var tape: Tape?
+    for x in inputs {
+      guard let record = x.record else { continue }
+      if let tape, tape !== record.tape { throw mixed }
+      tape = record.tape
+    }
+    return tape
+  }
+
+  static func watching(_ inputs: [Tensor]) throws -> Tape? {
+    var tape: Tape?
+    for x in inputs {
+      guard let record = x.record else { continue }
+      if let tape, tape !== record.tape { throw mixed }
+      tape = record.tape
+    }
+    return tape
+  }
+
+  private static var mixed: ApusError {
+    ApusError(
+      .state, operation: "tape",
+      "operands are watched by two tapes; detach one of them with `detached`")
+  }
+
+  /// `output` as computed from `inputs`, with the rule for its gradient.
+  func record(
+    _ output: Tensor, from inputs: [Tensor], pullback: @escaping Pullback
+  ) throws -> Tensor {
+    try append(output, inputs: inputs.map { $0.record?.node }, pullback: pullback)
+  }
+
+  private func append(_ output: Tensor, inputs: [Int?], pullback: Pullback?) throws -> Tensor {
+    let node = try state.withLock { state in
+      guard !state.isConsumed else { throw Self.spent }
+      state.entries.append(Entry(inputs: inputs, pullback: pullback))
+      return state.entries.count - 1
+    }
+    return Tensor(output.operand, on: output.device, record: Record(tape: self, node: node))
+  }
+
+  private static var spent: ApusError {
+    ApusError(
+      .state, operation: "tape",
+      "this tape has already given its gradients and is freed; record the forward pass anew")
+  }
+
+  /// Derivatives of the scalar `output` with respect to watched tensors, zeros where it does not
+  /// depend on one. The tape is spent afterwards.
+  /// - Throws: ``ApusError`` where `output` is no scalar, is not watched by this tape, or the tape is
+  ///   spent.
+  public func gradients(of output: Tensor, for sources: [Tensor]) throws -> [Tensor] {
+    guard output.count == 1 else {
+      throw ApusError(
+        .shape, operation: "gradients",
+        "only a scalar has a gradient, this has shape \(output.shape); "
+          + "reduce it with `sum()` or `mean()`, or pass `seed`")
+    }
+    return try gradients(of: output, for: sources, seed: .ones(like: output))
+  }
+
+  /// The same for an output of any shape, weighted by `seed` of its shape (a vector-Jacobian
+  /// product).
+  public func gradients(of output: Tensor, for sources: [Tensor], seed: Tensor) throws -> [Tensor] {
+    guard seed.shape == output.shape else {
+      throw ApusError(
+        .shape, operation: "gradients",
+        "the seed has shape \(seed.shape), the output \(output.shape); they must be equal")
+    }
+    let (entries, found) = try backward(from: output, seed: seed, for: sources)
+    _ = entries
+    return try zip(sources, found).map { source, gradient in
+      try gradient ?? .zeros(like: source)
+    }
+  }
+
+  /// Gradients of `parameters` in their order, zeros for one that was not used.
+  func gradients(of output: Tensor, for parameters: [Parameter]) throws -> [Tensor] {
+    let sources = try parameters.map { try watch($0) }
+    return try gradients(of: output, for: sources)
+  }
+
+  private func backward(
+    from output: Tensor, seed: Tensor, for sources: [Tensor]
+  ) throws -> (Int, [Tensor?]) {
+    guard let record = output.record, record.tape === self else {
+      throw ApusError(
+        .state, operation: "gradients",
+        "the output is not watched by this tape; compute it from tensors that the tape watches")
+    }
+    // Entries leave the tape, so their memory goes as the walk passes them.
+    var entries = try state.withLock { state in
+      guard !state.isConsumed else { throw Self.spent }
+      state.isConsumed = true
+      state.parameters = [:]
+      defer { state.entries = [] }
+      return state.entries
+    }
+    var gradients = [Tensor?](repeating: nil, count: entries.count)
+    gradients[record.node] = seed.detached
+    while let entry = entries.popLast() {
+      let node = entries.count
+      guard let pullback = entry.pullback, let gradient = gradients[node] else { continue }
+      gradients[node] = nil
+      let parts = try pullback(gradient)
+      for (input, part) in zip(entry.inputs, parts) {
+        guard let input, let part else { continue }
+        if let earlier = gradients[input] {
+          gradients[input] = try earlier + part
+        } else {
+          gradients[input] = part
+        }
+      }
+    }
+    let found = try sources.map { source -> Tensor? in
+      guard let record = source.record, record.tape === self else {
+        throw ApusError(
+          .state, operation: "gradients",
+          "a tensor of shape \(source.shape) is not watched by this tape; get it from `watch`")
+      }
+      return gradients[record.node]
+    }
+    return (gradients.count, found)
+  }
+}
