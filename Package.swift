@@ -53,9 +53,9 @@ let package = Package(
     module("ApusNN", imports: ["ApusDevice", "ApusTensor"]),
     module("ApusOptimizers", imports: ["ApusDevice", "ApusTensor"]),
     module(
-      "ApusData", imports: ["ApusDevice", "ApusTensor", "CZlib", "CPNG"],
+      "ApusData", imports: ["ApusDevice", "CZlib", "CPNG"],
       resources: [.embedInCode("Embedded")]),
-    module("ApusMetrics", imports: ["ApusDevice", "ApusTensor"]),
+    module("ApusMetrics", imports: ["ApusDevice"]),
     module(
       "ApusTraining",
       imports: ["ApusDevice", "ApusTensor", "ApusNN", "ApusOptimizers", "ApusData", "ApusMetrics"]),
@@ -78,8 +78,8 @@ let package = Package(
     tests(of: "ApusTensor", imports: ["Apus"], resources: [.copy("Golden")]),
     tests(of: "ApusNN", imports: ["Apus"], resources: [.copy("Golden")]),
     tests(of: "ApusOptimizers", imports: ["Apus"], resources: [.copy("Golden")]),
-    tests(of: "ApusData", imports: ["Apus"]),
-    tests(of: "ApusMetrics", imports: ["Apus"]),
+    tests(of: "ApusData", imports: ["ApusDevice", "CZlib"]),
+    tests(of: "ApusMetrics", imports: ["ApusDevice"]),
     tests(of: "ApusTraining", imports: ["Apus"]),
     .testTarget(name: "ConformanceTests", dependencies: ["Apus"], swiftSettings: settings),
     .testTarget(name: "CommandTests", dependencies: ["Apus", "apus"], swiftSettings: settings),

@@ -1,0 +1,83 @@
+import ApusDevice
+
+/// Resolves what a user calls the data: a built-in name or a path.
+public struct DataSource {
+  /// `digits` and `iris` are part of the program; the others are looked for or downloaded.
+  public static var builtInNames: [String] {
+    ["digits", "iris"] + NamedImageSet.all.map(\.name)
+  }
+
+  /// Sources and licences of the embedded data, Markdown.
+  public static var attribution: String {
+    String(decoding: PackageResources.ATTRIBUTION_md, as: UTF8.self)
+  }
+
+  /// Loads a built-in name, or a path: `.csv`, `.tsv`, `.txt`, `.data` (each also with `.gz`), `.npz`,
+  /// or a folder of IDX files.
+  ///
+  /// Built-in sets come with their fixed test part, whatever the seed; a file is split by
+  /// `options.testFraction` and `options.seed`, unless it brings a test part itself. Throws `.file` or
+  /// `.data` saying what is wrong where.
+  public static func load(
+    _ name: String, options: DataOptions = DataOptions()
+  ) throws -> LoadedData {
+    switch name {
+    case "digits": return try EmbeddedSets.digits()
+    case "iris": return try EmbeddedSets.iris()
+    default: break
+    }
+    if let known = NamedImageSet.all.first(where: {
+      $0.name == name || $0.folders.contains(name) && !FileContents.exists(name)
+    }) {
+      return try known.load(options)
+    }
+    if FileContents.isFolder(name) { return try loadFolder(name) }
+    guard FileContents.exists(name) else {
+      throw ApusError(
+        .file, operation: name,
+        "is neither a file nor a folder nor one of \(builtInNames.joined(separator: ", "))")
+    }
+    return try loadFile(name, options)
+  }
+
+  private static func loadFolder(_ path: String) throws -> LoadedData {
+    let folder = ImageFolder(path: path)
+    guard folder.isComplete else {
+      throw ApusError(
+        .file, operation: path,
+        "a folder must hold IDX files; it lacks \(folder.missing.joined(separator: ", ")) (packed as "
+          + ".gz or not)")
+    }
+    return try folder.load(name: path, classNames: nil)
+  }
+
+  private static func loadFile(_ path: String, _ options: DataOptions) throws -> LoadedData {
+    let plain = path.lowercased().hasSuffix(".gz") ? String(path.dropLast(3)) : path
+    switch plain.split(separator: ".").last?.lowercased() {
+    case "csv", "tsv", "txt", "data", "tab":
+      let table = try CSVTable(
+        path: path, delimiter: options.delimiter, hasHeader: options.hasHeader)
+      let schema = try TableSchema(inferringFrom: table, options: options)
+      return try parts(
+        try schema.dataset(table, name: path), schema: schema, .standardize, options)
+    default:
+      throw ApusError(
+        .file, operation: path,
+        "is of no known kind; give a .csv, .tsv or .npz file, or a folder of IDX files")
+    }
+  }
+
+  static func parts(
+    _ all: Dataset, schema: TableSchema? = nil, _ preprocessing: Preprocessing.Kind,
+    _ options: DataOptions
+  ) throws -> LoadedData {
+    guard options.testFraction != 0 else {
+      return LoadedData(
+        train: all, test: nil, schema: schema, defaultPreprocessing: preprocessing)
+    }
+    let (train, test) = try all.split(
+      fraction: options.testFraction, key: RandomKey(options.seed).folded(0x7465_7374))
+    return LoadedData(
+      train: train, test: test, schema: schema, defaultPreprocessing: preprocessing)
+  }
+}

@@ -1,0 +1,150 @@
+import ApusDevice
+
+extension TableSchema {
+  /// More categories than this are taken for free text or identifiers.
+  static let categoryLimit = 1_000
+
+  /// Finds out what the columns of `table` hold.
+  ///
+  /// A column whose fields are numbers is numeric; one without any number, or listed among
+  /// `options.categoricalColumns`, is categorical. A mixture, a missing number and an infinite one are
+  /// errors with their place: nothing is guessed.
+  package init(inferringFrom table: CSVTable, options: DataOptions) throws {
+    guard table.columnCount > 1 else {
+      throw ApusError(
+        .data, operation: table.path,
+        "has a single column; features and a target need at least two (is the delimiter right?)")
+    }
+    func name(_ column: Int) -> String { table.header?[column] ?? "column \(column + 1)" }
+    let targetColumn = try table.column(named: options.target)
+    let categorical = Set(
+      try options.categoricalColumns.map { try table.column(named: $0) })
+    columns = try (0..<table.columnCount).filter { $0 != targetColumn }.map { column in
+      let isNumeric = try !categorical.contains(column) && table.isNumeric(column)
+      return Column(
+        name: name(column),
+        kind: isNumeric ? .numeric : .categorical(try table.categories(column)),
+        position: column)
+    }
+    target = try TableSchema.target(table, targetColumn, options.task)
+    targetName = name(targetColumn)
+    targetPosition = targetColumn
+    hasHeader = table.header != nil
+  }
+
+  /// Words and whole numbers are classes, other numbers a real target, unless `task` says otherwise.
+  private static func target(
+    _ table: CSVTable, _ column: Int, _ task: DataOptions.Task?
+  ) throws -> Target {
+    if task == .regression { return .number }
+    let values = (0..<table.rowCount).compactMap { table.number($0, column) }
+    let isFractional = values.contains { $0.rounded() != $0 }
+    if task == nil, values.count == table.rowCount, isFractional { return .number }
+    var names: Set<String> = []
+    for row in 0..<table.rowCount { names.insert(try table.category(row, column)) }
+    if task == nil, values.count == table.rowCount, names.count > 20,
+      names.count * 2 > table.rowCount
+    {
+      throw table.error(
+        0, column,
+        "the target has \(names.count) different whole numbers in \(table.rowCount) rows; say "
+          + "whether the task is classification or regression")
+    }
+    let isWhole = names.allSatisfy { Int($0) != nil }
+    return .classes(
+      isWhole
+        ? names.sorted { (Int($0) ?? 0, $0) < (Int($1) ?? 0, $1) } : names.sorted())
+  }
+}
+
+extension CSVTable {
+  /// The column of a name, or of a number counted from 1 (−1 is the last); nil is the last.
+  func column(named name: String?) throws -> Int {
+    guard let name else { return columnCount - 1 }
+    if let column = header?.firstIndex(of: name) { return column }
+    if let number = Int(name) {
+      if number >= 1, number <= columnCount { return number - 1 }
+      if number <= -1, number >= -columnCount { return columnCount + number }
+    }
+    let names = header.map { "it has " + CSVTable.list($0) } ?? "it has no header"
+    throw ApusError(
+      .data, operation: path,
+      "has no column '\(name)'; \(names), and columns can be numbered 1 to \(columnCount)")
+  }
+
+  /// Whether all fields are numbers; throws at the first field that makes the column a mixture, or
+  /// that is missing among numbers.
+  func isNumeric(_ column: Int) throws -> Bool {
+    var numbers = 0
+    var firstOther: Int?
+    for row in 0..<rowCount {
+      if number(row, column) != nil || isNotFinite(row, column) {
+        numbers += 1
+      } else if firstOther == nil {
+        firstOther = row
+      }
+    }
+    guard let row = firstOther else { return true }
+    guard numbers > 0 else { return false }
+    if isMissing(row, column) {
+      throw error(
+        row, column,
+        "the value is missing, though the column is numeric; fill it in or drop the row")
+    }
+    throw error(
+      row, column,
+      "'\(try text(row, column))' is no number, though \(numbers) other fields of the column are; "
+        + "correct it, or declare the column categorical")
+  }
+
+  private func isNotFinite(_ row: Int, _ column: Int) -> Bool {
+    let word = String(decoding: bytes[self[row, column].range].prefix(10), as: UTF8.self)
+      .lowercased()
+    return ["inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"].contains(word)
+  }
+
+  /// The different fields of a column, sorted.
+  func categories(_ column: Int) throws -> [String] {
+    var names: Set<String> = []
+    for row in 0..<rowCount {
+      names.insert(try category(row, column))
+      guard names.count <= TableSchema.categoryLimit else {
+        throw error(
+          row, column,
+          "more than \(TableSchema.categoryLimit) different texts; a column of identifiers or free "
+            + "text cannot be a category, leave it out")
+      }
+    }
+    return names.sorted()
+  }
+
+  /// The field as a category. Throws when it is empty.
+  func category(_ row: Int, _ column: Int) throws -> String {
+    let name = try text(row, column)
+    guard !name.isEmpty else {
+      throw error(row, column, "the value is missing; fill it in or drop the row")
+    }
+    return name
+  }
+
+  /// The field as a finite number. Throws with its place otherwise.
+  func finite(_ row: Int, _ column: Int) throws -> Float {
+    if let number = number(row, column) {
+      guard number.isFinite else {
+        throw error(
+          row, column, "\(try text(row, column)) is beyond the range of 32-bit floating point")
+      }
+      return number
+    }
+    guard !isMissing(row, column) else {
+      throw error(row, column, "the value is missing or NaN; fill it in or drop the row")
+    }
+    throw error(row, column, "'\(try text(row, column))' is not a finite number")
+  }
+
+  /// A few names, for messages.
+  static func list(_ names: [String]) -> String {
+    let shown = names.prefix(12).map { "'\($0)'" }.joined(separator: ", ")
+    return names.count > 12 ? shown + " and \(names.count - 12) more" : shown
+  }
+}
