@@ -1,0 +1,151 @@
+import ApusDevice
+import ApusTensor
+
+/// A model built from a ``ModelDescription``: any directed acyclic graph of layers, with any number
+/// of inputs and outputs.
+public struct GraphModel: Layer {
+  /// One layer of the built graph.
+  public struct Node: Sendable {
+    public let name: String
+    public let type: String
+    /// Without the batch axis.
+    public let outputShape: [Int]
+    public let parameterCount: Int
+    let built: BuiltLayer
+    let inputs: [Int]
+  }
+
+  public let description: ModelDescription
+  /// The layers in the order in which they run.
+  public let nodes: [Node]
+  /// Names and shapes of the inputs.
+  public let inputs: [(name: String, shape: [Int])]
+  private let outputs: [Int]
+  private let lastUse: [Int]
+
+  /// Builds and initialises the layers.
+  /// - Throws: ``ApusError`` naming the layer that does not fit.
+  public init(_ description: ModelDescription, key: RandomKey, on device: Device) throws {
+    inputs = try description.inputs()
+    self.description = description
+    var shapes = inputs.map(\.shape)
+    var places: [String: Int] = [:]
+    for (index, input) in inputs.enumerated() { places[input.name] = index }
+    var nodes: [Node] = []
+    guard !description.layers.isEmpty else {
+      throw ApusError(.data, operation: description.name ?? "model", "there are no layers")
+    }
+    for (index, layer) in description.layers.enumerated() {
+      guard !layer.name.isEmpty, places[layer.name] == nil else {
+        throw ApusError(
+          .data, operation: "layer '\(layer.name)'",
+          "the name is empty or taken; every layer and input needs a name of its own")
+      }
+      let sources =
+        try layer.inputs.map {
+          try $0.map { name in
+            guard let place = places[name] else {
+              throw ApusError(
+                .data, operation: "layer '\(layer.name)'",
+                "its input '\(name)' is neither an input nor an earlier layer; "
+                  + "known here: \(places.keys.sorted().joined(separator: ", "))")
+            }
+            return place
+          }
+        } ?? [shapes.count - 1]
+      let built = try LayerCatalogue.build(
+        layer, inputs: sources.map { shapes[$0] }, classCount: description.classCount,
+        key: key.folded(UInt64(index)), on: device)
+      places[layer.name] = shapes.count
+      shapes.append(built.outputShape)
+      nodes.append(
+        Node(
+          name: layer.name, type: layer.type, outputShape: built.outputShape,
+          parameterCount: built.parameters.reduce(0) { $0 + $1.parameter.count }, built: built,
+          inputs: sources))
+    }
+    self.nodes = nodes
+    outputs = try (description.outputs ?? [description.layers[description.layers.count - 1].name])
+      .map { name in
+        guard let place = places[name] else {
+          throw ApusError(
+            .data, operation: description.name ?? "model", "output '\(name)' is no layer")
+        }
+        return place
+      }
+    var lastUse = [Int](repeating: -1, count: shapes.count)
+    for (index, node) in nodes.enumerated() {
+      for source in node.inputs { lastUse[source] = index }
+    }
+    for output in outputs { lastUse[output] = nodes.count }
+    self.lastUse = lastUse
+  }
+
+  public var outputShapes: [[Int]] {
+    outputs.map { $0 < inputs.count ? inputs[$0].shape : nodes[$0 - inputs.count].outputShape }
+  }
+
+  public func namedParameters() -> [NamedParameter] {
+    nodes.flatMap { node in
+      node.built.parameters.map {
+        NamedParameter(name: "\(node.name).\($0.name)", parameter: $0.parameter)
+      }
+    }
+  }
+
+  public func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor {
+    let results = try self([x], context)
+    guard results.count == 1 else {
+      throw ApusError(
+        .value, operation: description.name ?? "model",
+        "the model has \(results.count) outputs; call it with a list of inputs")
+    }
+    return results[0]
+  }
+
+  /// Runs the graph.
+  /// - Parameter x: One tensor per input, in the order of ``inputs``, with a batch axis first.
+  public func callAsFunction(_ x: [Tensor], _ context: Context) throws -> [Tensor] {
+    guard x.count == inputs.count else {
+      throw ApusError(
+        .value, operation: description.name ?? "model",
+        "\(x.count) tensors for \(inputs.count) inputs")
+    }
+    for (tensor, input) in zip(x, inputs)
+    where tensor.rank == 0 || Array(tensor.shape.dropFirst()) != input.shape {
+      throw ApusError(
+        .shape, operation: description.name ?? "model",
+        "input '\(input.name)' has shape \(tensor.shape); expected [batch] + \(input.shape)")
+    }
+    var values: [Tensor?] = x
+    values.reserveCapacity(inputs.count + nodes.count)
+    for (index, node) in nodes.enumerated() {
+      let arguments = node.inputs.compactMap { values[$0] }
+      values.append(try node.built.run(arguments, context))
+      // What no later layer reads is let go.
+      for source in node.inputs where lastUse[source] == index { values[source] = nil }
+    }
+    return outputs.compactMap { values[$0] }
+  }
+}
+
+extension BuiltLayer {
+  var parameters: [NamedParameter] {
+    switch kind {
+    case .layer(let layer): layer.namedParameters()
+    case .linear(let layer, _): layer.namedParameters()
+    case .add, .multiply, .concatenate: []
+    }
+  }
+
+  func run(_ inputs: [Tensor], _ context: Context) throws -> Tensor {
+    switch kind {
+    case .layer(let layer): return try layer(inputs[0], context)
+    case .linear(let layer, let activation):
+      return try layer(inputs[0], activation: activation, context)
+    case .add: return try inputs.dropFirst().reduce(inputs[0]) { try $0 + $1 }
+    case .multiply: return try inputs.dropFirst().reduce(inputs[0]) { try $0 * $1 }
+    case .concatenate(let axis): return try .concatenated(inputs, axis: axis)
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import ApusDevice
+import Foundation
+
+/// A model as data: a graph of named layers, kept as JSON.
+///
+/// ```json
+/// {
+///   "format": "apus-model", "version": 1,
+///   "inputShape": [1, 28, 28], "classCount": 10,
+///   "layers": [
+///     {"name": "flatten", "type": "Flatten"},
+///     {"name": "fc1", "type": "Linear", "outFeatures": 128, "activation": "ReLU"},
+///     {"name": "skip", "type": "Add", "inputs": ["fc1", "flatten"]},
+///     {"name": "fc2", "type": "Linear", "outFeatures": "classCount"}
+///   ],
+///   "outputs": ["fc2"]
+/// }
+/// ```
+/// A layer without `inputs` takes the layer before it, the first one `"input"`. Without `outputs` the
+/// last layer is the output. `inputShape` and `classCount` may be left out where the data tells.
+/// Models of several inputs name them in `inputShapes`: `{"left": [4], "right": [8]}`.
+public struct ModelDescription: Sendable, Hashable, Codable {
+  public var format = "apus-model"
+  public var version = 1
+  /// A name for people, such as that of the preset.
+  public var name: String?
+  /// Without the batch axis.
+  public var inputShape: [Int]?
+  public var inputShapes: [String: [Int]]?
+  public var classCount: Int?
+  public var layers: [LayerDescription]
+  public var outputs: [String]?
+
+  public init(
+    name: String? = nil, inputShape: [Int]? = nil, classCount: Int? = nil,
+    layers: [LayerDescription], outputs: [String]? = nil
+  ) {
+    self.name = name
+    self.inputShape = inputShape
+    self.classCount = classCount
+    self.layers = layers
+    self.outputs = outputs
+  }
+
+  /// Reads JSON.
+  /// - Parameter source: A file name for messages.
+  /// - Throws: ``ApusError`` naming the place.
+  public init(json: Data, source: String) throws {
+    do {
+      self = try JSONDecoder().decode(ModelDescription.self, from: json)
+    } catch let error as DecodingError {
+      throw ApusError(.data, operation: source, error.explanation(of: "model description"))
+    } catch let error as ApusError {
+      throw ApusError(error.kind, operation: source, error.message)
+    }
+    guard format == "apus-model", version == 1 else {
+      throw ApusError(
+        .data, operation: source,
+        "format '\(format)' version \(version) is not known; expected 'apus-model' version 1")
+    }
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    format = try values.decodeIfPresent(String.self, forKey: .format) ?? "apus-model"
+    version = try values.decodeIfPresent(Int.self, forKey: .version) ?? 1
+    name = try values.decodeIfPresent(String.self, forKey: .name)
+    inputShape = try values.decodeIfPresent([Int].self, forKey: .inputShape)
+    inputShapes = try values.decodeIfPresent([String: [Int]].self, forKey: .inputShapes)
+    classCount = try values.decodeIfPresent(Int.self, forKey: .classCount)
+    layers = try values.decode([LayerDescription].self, forKey: .layers)
+    outputs = try values.decodeIfPresent([String].self, forKey: .outputs)
+  }
+
+  /// The JSON text, keys in order.
+  public func json(pretty: Bool = false) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = pretty ? [.sortedKeys, .prettyPrinted] : [.sortedKeys]
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+
+  /// The description with input shape and class count filled in from the data.
+  /// - Throws: ``ApusError`` where the description says otherwise than the data.
+  public func resolved(inputShape shape: [Int], classCount count: Int?) throws -> ModelDescription {
+    var result = self
+    if inputShapes == nil {
+      if let inputShape, inputShape != shape {
+        throw ApusError(
+          .shape, operation: name ?? "model",
+          "the model takes inputs of shape \(inputShape), the data has \(shape)")
+      }
+      result.inputShape = shape
+    }
+    if let count {
+      if let classCount, classCount != count {
+        throw ApusError(
+          .shape, operation: name ?? "model",
+          "the model has \(classCount) classes, the data has \(count)")
+      }
+      result.classCount = count
+    }
+    return result
+  }
+
+  /// Names and shapes of the inputs.
+  func inputs() throws -> [(name: String, shape: [Int])] {
+    let named = inputShapes.map { $0.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+    guard let inputs = named ?? inputShape.map({ [("input", $0)] }), !inputs.isEmpty else {
+      throw ApusError(
+        .data, operation: name ?? "model",
+        "the description has no 'inputShape'; add it, or build the model from data")
+    }
+    for (name, shape) in inputs where !shape.allSatisfy({ $0 > 0 }) || shape.count > 7 {
+      throw ApusError(
+        .shape, operation: name,
+        "input shape \(shape) must have at most 7 axes, each positive (without the batch axis)")
+    }
+    return inputs
+  }
+}
+
+extension DecodingError {
+  /// What is wrong, and at which key.
+  func explanation(of thing: String) -> String {
+    func place(_ context: Context) -> String {
+      let path = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? ".\($0.stringValue)" }
+        .joined()
+      return path.isEmpty ? "" : " at \(path.hasPrefix(".") ? String(path.dropFirst()) : path)"
+    }
+    switch self {
+    case .keyNotFound(let key, let context):
+      return "the \(thing) lacks '\(key.stringValue)'\(place(context))"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      return "the \(thing) has a value of the wrong type\(place(context)): "
+        + context.debugDescription
+    case .dataCorrupted(let context):
+      return "the \(thing) is not valid JSON\(place(context)): \(context.debugDescription)"
+    @unknown default:
+      return "the \(thing) cannot be read: \(self)"
+    }
+  }
+}
