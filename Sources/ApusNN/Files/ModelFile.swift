@@ -1,0 +1,90 @@
+import ApusDevice
+import ApusTensor
+import Foundation
+
+/// A model in one safetensors file that alone is enough to predict: weights under PyTorch's names,
+/// and in the metadata the description, class names, and what the caller adds (preprocessing).
+public struct ModelFile: Sendable {
+  public let model: GraphModel
+  public var classNames: [String]
+  /// Further texts by key, such as `preprocessing`.
+  public var extras: [String: String]
+
+  public init(_ model: GraphModel, classNames: [String] = [], extras: [String: String] = [:]) {
+    self.model = model
+    self.classNames = classNames
+    self.extras = extras
+  }
+
+  private static let prefix = "apus."
+  private static let version = "1"
+
+  /// Reads a model and puts its weights on a device.
+  /// - Throws: ``ApusError`` that names the file and what does not fit.
+  public init(path: String, on device: Device) throws {
+    let file = try Safetensors(path: path)
+    func wrong(_ message: String) -> ApusError { ApusError(.file, operation: path, message) }
+    guard let version = file.metadata["apus.version"], let json = file.metadata["apus.description"]
+    else {
+      throw wrong(
+        "holds weights but no Apus model description; write it with `apus train`, or load the "
+          + "tensors by name into a model of your own")
+    }
+    guard version == Self.version else {
+      throw wrong("was written in version \(version) of the format, this reads \(Self.version)")
+    }
+    let description = try ModelDescription(json: Data(json.utf8), source: path)
+    try Self.requireSize(of: description, in: file, path)
+    model = try GraphModel(description, key: RandomKey(0), on: device)
+    do {
+      try model.load(try file.tensors(on: device))
+    } catch let error as ApusError {
+      throw wrong(error.message)
+    }
+    classNames = []
+    if let names = file.metadata["apus.classNames"] {
+      guard let list = try? JSONDecoder().decode([String].self, from: Data(names.utf8)) else {
+        throw wrong("'apus.classNames' is no JSON list of texts")
+      }
+      classNames = list
+    }
+    extras = [:]
+    for (key, value) in file.metadata
+    where key.hasPrefix(Self.prefix)
+      && !["apus.version", "apus.description", "apus.classNames"].contains(key)
+    {
+      extras[String(key.dropFirst(Self.prefix.count))] = value
+    }
+  }
+
+  /// A description may claim layers of any size; memory is only spent on what the file holds.
+  private static func requireSize(
+    of description: ModelDescription, in file: Safetensors, _ path: String
+  ) throws {
+    for layer in description.layers where layer.type == "Linear" {
+      guard case .number(let claimed)? = layer.attributes["outFeatures"] else { continue }
+      guard let weight = file.entries["\(layer.name).weight"],
+        weight.shape.first.map(Double.init) == claimed
+      else {
+        throw ApusError(
+          .file, operation: path,
+          "the description's layer '\(layer.name)' has no weight of \(claimed) outputs in "
+            + "the file")
+      }
+    }
+  }
+
+  /// Writes the model, atomically. Waits for the device.
+  public func write(to path: String) throws {
+    var metadata = [
+      "apus.version": Self.version,
+      "apus.description": try model.description.json(),
+    ]
+    if !classNames.isEmpty {
+      metadata["apus.classNames"] = String(
+        decoding: try JSONEncoder().encode(classNames), as: UTF8.self)
+    }
+    for (key, value) in extras { metadata[Self.prefix + key] = value }
+    try Safetensors.write(model.state(), metadata: metadata, to: path)
+  }
+}
