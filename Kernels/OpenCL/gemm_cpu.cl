@@ -12,15 +12,15 @@
 //   | S | |tile|    |    | ROWS
 //   +---+ +----+----+----+
 //
-// S is read in place where rows are dense along the depth and packed in tiles where they are dense
-// along the rows. Packed data and unfinished tiles live in local memory, which on a CPU is a scratch
+// S is read in place where rows are dense along the depth and fill a tile, else packed in tiles.
+// Packed data and unfinished tiles live in local memory, which on a CPU is a scratch
 // area of the thread that stays in its cache. Edges: panels are padded with zeros, rows repeat the
 // last one; neither is stored. Blocking after Goto and van de Geijn, "Anatomy of High-Performance
 // Matrix Multiplication" (2008).
 
 // Rows of a register tile, and lanes of a vector register.
 #ifndef ROWS
-#define ROWS 8
+#define ROWS 12
 #endif
 #ifndef APUS_VECTOR_WIDTH
 #define APUS_VECTOR_WIDTH 16
@@ -28,24 +28,39 @@
 
 #if APUS_VECTOR_WIDTH >= 16
 #define WIDTH 16
-#define STAGES 4
 typedef float16 W;
 #define LOAD_W(p) vload16(0, p)
 #define STORE_W(v, p) vstore16(v, 0, p)
 #else
 #define WIDTH 8
-#define STAGES 3
 typedef float8 W;
 #define LOAD_W(p) vload8(0, p)
 #define STORE_W(v, p) vstore8(v, 0, p)
 #endif
 #define PANEL (2 * WIDTH)
+// Scratch areas are aligned to vectors.
+#define SCRATCH(p) (*(local W *)(p))
+
+// Compilers may shun the widest registers unless told that they are wanted.
+#if defined(__has_attribute)
+#if __has_attribute(__min_vector_width__)
+#define WIDE __attribute__((__min_vector_width__(32 * WIDTH)))
+#endif
+#endif
+#ifndef WIDE
+#define WIDE
+#endif
+
+// The innermost loops get all registers to themselves; other functions would pass vectors through
+// memory.
+#define SEPARATE static WIDE __attribute__((noinline))
+#define INLINED inline __attribute__((always_inline))
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
 
 // A block of WIDTH x WIDTH: each stage moves one bit of the lane number into the row number.
-inline void transpose(W *x) {
+INLINED void transpose(W *x) {
 #pragma unroll
   for (int bit = 1; bit < WIDTH; bit *= 2) {
 #pragma unroll
@@ -59,86 +74,163 @@ inline void transpose(W *x) {
   }
 }
 
-// One panel: `count` columns from `v` on, `depth` rows, into [depth][PANEL].
-inline void pack_panel(
-    const Gemm *g, global const float *v, int count, int depth, local float *panel) {
-  if (g->v_column == 1 && count == PANEL) {
-    for (int k = 0; k < depth; ++k, v += g->v_depth, panel += PANEL) {
-      STORE_W(LOAD_W(v), panel);
-      STORE_W(LOAD_W(v + WIDTH), panel + WIDTH);
+// Columns `v` on of a slice, in panels of [depth][PANEL] that lie `stride` apart.
+INLINED void pack_columns(
+    const Gemm *g, global const float *v, int columns, int depth, local float *panels, int stride) {
+  int whole = 0;
+  if (g->v_column == 1) {
+    // Row by row: as long runs of the source as there are.
+    whole = columns / PANEL * PANEL;
+    for (int k = 0; k < depth; ++k) {
+      local float *to = panels + k * PANEL;
+      global const float *from = v + k * g->v_depth;
+      for (int j = 0; j < whole; j += PANEL, to += stride) {
+        SCRATCH(to) = LOAD_W(from + j);
+        SCRATCH(to + WIDTH) = LOAD_W(from + j + WIDTH);
+      }
     }
-    return;
   }
-  int k = 0;
-  if (g->v_depth == 1) {
-    // Columns past the last repeat it and are overwritten by zeros below.
-    for (; k + WIDTH <= depth; k += WIDTH) {
-      for (int half_ = 0; half_ < PANEL; half_ += WIDTH) {
+  for (int j = whole; j < columns; j += PANEL) {
+    local float *panel = panels + j / PANEL * stride;
+    global const float *from = v + j * g->v_column;
+    const int count = min(PANEL, columns - j);
+    int k = 0;
+    if (g->v_depth == 1) {
+      // Columns past the last repeat it and are overwritten by zeros below.
+      for (; k + WIDTH <= depth; k += WIDTH) {
+        for (int part = 0; part < PANEL; part += WIDTH) {
+          W x[WIDTH];
+#pragma unroll
+          for (int i = 0; i < WIDTH; ++i)
+            x[i] = LOAD_W(from + k + min(part + i, count - 1) * g->v_column);
+          transpose(x);
+#pragma unroll
+          for (int i = 0; i < WIDTH; ++i) SCRATCH(panel + (k + i) * PANEL + part) = x[i];
+        }
+      }
+    }
+    for (; k < depth; ++k)
+      for (int i = 0; i < count; ++i)
+        panel[k * PANEL + i] = from[k * g->v_depth + i * g->v_column];
+    if (count < PANEL)
+      for (int row = 0; row < depth; ++row)
+        for (int i = count; i < PANEL; ++i) panel[row * PANEL + i] = 0.0f;
+  }
+}
+
+// Tiles of S for `rows` rows, [tile][depth][ROWS]; rows past the last repeat it. Stores may reach
+// past a row of a tile, over what the next store fills, and WIDTH elements past the end.
+INLINED void pack_rows(
+    const Gemm *g, global const float *s, int rows, int depth, local float *packed) {
+  int first = 0;
+  if (g->s_row == 1 && g->s_depth > 0) {
+    // A few lines of the source at a time, across all whole tiles. Loads reach past a tile, hence
+    // not the last rows of the slice.
+    const int safe = max(0, depth - WIDTH);
+    first = rows / ROWS * ROWS;
+    for (int begin = 0; begin < depth; begin += 8)
+      for (int tile = 0; tile < first; tile += ROWS) {
+        local float *to = packed + tile * depth;
+        global const float *from = s + tile;
+        const int end = min(begin + 8, depth);
+        int k = begin;
+        for (; k < min(end, safe); ++k) STORE_W(LOAD_W(from + k * g->s_depth), to + k * ROWS);
+        for (; k < end; ++k)
+          for (int r = 0; r < ROWS; ++r) to[k * ROWS + r] = from[k * g->s_depth + r];
+      }
+  }
+  for (int tile = first; tile < rows; tile += ROWS) {
+    const int last = min(ROWS, rows - tile) - 1;
+    global const float *from = s + tile * g->s_row;
+    local float *to = packed + tile * depth;
+    int k = 0;
+    if (g->s_depth == 1) {
+      for (; k + WIDTH <= depth; k += WIDTH) {
         W x[WIDTH];
 #pragma unroll
         for (int i = 0; i < WIDTH; ++i)
-          x[i] = LOAD_W(v + k + min(half_ + i, count - 1) * g->v_column);
+          x[i] = i < ROWS ? LOAD_W(from + k + min(i, last) * g->s_row) : (W)(0.0f);
         transpose(x);
 #pragma unroll
-        for (int i = 0; i < WIDTH; ++i) STORE_W(x[i], panel + (k + i) * PANEL + half_);
+        for (int i = 0; i < WIDTH; ++i) STORE_W(x[i], to + (k + i) * ROWS);
       }
     }
-  }
-  for (; k < depth; ++k)
-    for (int j = 0; j < count; ++j)
-      panel[k * PANEL + j] = v[k * g->v_depth + j * g->v_column];
-  if (count < PANEL)
-    for (int row = 0; row < depth; ++row)
-      for (int j = count; j < PANEL; ++j) panel[row * PANEL + j] = 0.0f;
-}
-
-// Tiles of S for `rows` rows, [tile][depth][ROWS].
-inline void pack_rows(
-    const Gemm *g, global const float *s, int rows, int depth, local float *packed) {
-  for (int tile = 0; tile < rows; tile += ROWS) {
-    const int last = min(ROWS, rows - tile) - 1;
-    for (int k = 0; k < depth; ++k) {
-      global const float *from = s + tile * g->s_row + k * g->s_depth;
-      if (last == ROWS - 1 && g->s_row == 1) {
-#pragma unroll
-        for (int r = 0; r < ROWS; ++r) packed[r] = from[r];
-      } else {
-        for (int r = 0; r < ROWS; ++r) packed[r] = from[min(r, last) * g->s_row];
-      }
-      packed += ROWS;
-    }
+    for (; k < depth; ++k)
+      for (int r = 0; r < ROWS; ++r)
+        to[k * ROWS + r] = from[min(r, last) * g->s_row + k * g->s_depth];
   }
 }
 
-#define DEFINE_MULTIPLY(NAME, SPACE)                                                        \
-  inline void NAME(                                                                         \
-      SPACE const float *s, int last, int row, int step, local const float *panel, int depth, \
-      local float *tile, int accumulates) {                                                 \
-    SPACE const float *from[ROWS];                                                          \
-    W left[ROWS], right[ROWS];                                                              \
+#define ACCUMULATORS                                                                        \
+  W left[ROWS], right[ROWS];                                                                \
+  _Pragma("unroll") for (int r = 0; r < ROWS; ++r) left[r] = right[r] = (W)(0.0f);          \
+  if (accumulates) {                                                                        \
     _Pragma("unroll") for (int r = 0; r < ROWS; ++r) {                                      \
-      from[r] = s + min(r, last) * row;                                                     \
-      left[r] = accumulates ? LOAD_W(tile + r * PANEL) : (W)(0.0f);                         \
-      right[r] = accumulates ? LOAD_W(tile + r * PANEL + WIDTH) : (W)(0.0f);                \
-    }                                                                                       \
-    for (int k = 0, at = 0; k < depth; ++k, at += step) {                                   \
-      const W u = LOAD_W(panel + k * PANEL), v = LOAD_W(panel + k * PANEL + WIDTH);         \
-      _Pragma("unroll") for (int r = 0; r < ROWS; ++r) {                                    \
-        const W x = (W)(from[r][at]);                                                       \
-        left[r] = fma(x, u, left[r]);                                                       \
-        right[r] = fma(x, v, right[r]);                                                     \
-      }                                                                                     \
-    }                                                                                       \
-    _Pragma("unroll") for (int r = 0; r < ROWS; ++r) {                                      \
-      STORE_W(left[r], tile + r * PANEL);                                                   \
-      STORE_W(right[r], tile + r * PANEL + WIDTH);                                          \
+      left[r] = SCRATCH(tile + r * PANEL);                                                  \
+      right[r] = SCRATCH(tile + r * PANEL + WIDTH);                                         \
     }                                                                                       \
   }
-DEFINE_MULTIPLY(multiply_in_place, global)
-DEFINE_MULTIPLY(multiply_packed, local)
+#define MULTIPLY(r, value)              \
+  {                                     \
+    const W x = (W)(value);             \
+    left[r] = fma(x, u, left[r]);       \
+    right[r] = fma(x, v, right[r]);     \
+  }
+#define STORE_ACCUMULATORS                                     \
+  _Pragma("unroll") for (int r = 0; r < ROWS; ++r) {           \
+    SCRATCH(tile + r * PANEL) = left[r];                       \
+    SCRATCH(tile + r * PANEL + WIDTH) = right[r];              \
+  }
+
+// ROWS rows of S, dense along the depth and `row` apart.
+SEPARATE void multiply_in_place(
+    global const float *s, int row, local const float *panel, int depth, local float *tile,
+    int accumulates) {
+  ACCUMULATORS
+  const long step = row;
+#pragma unroll 4
+  for (int k = 0; k < depth; ++k) {
+    const W u = SCRATCH(panel + k * PANEL), v = SCRATCH(panel + k * PANEL + WIDTH);
+    global const float *from = s + k;
+    global const float *from3 = from + 3 * step;
+    global const float *from6 = from + 6 * step;
+    global const float *from9 = from + 9 * step;
+    MULTIPLY(0, from[0])
+    MULTIPLY(1, from[step])
+    MULTIPLY(2, from[2 * step])
+    MULTIPLY(3, from3[0])
+#if ROWS > 4
+    MULTIPLY(4, from3[step])
+    MULTIPLY(5, from3[2 * step])
+#endif
+#if ROWS > 6
+    MULTIPLY(6, from6[0])
+    MULTIPLY(7, from6[step])
+#endif
+#if ROWS > 8
+    MULTIPLY(8, from6[2 * step])
+    MULTIPLY(9, from9[0])
+    MULTIPLY(10, from9[step])
+    MULTIPLY(11, from9[2 * step])
+#endif
+  }
+  STORE_ACCUMULATORS
+}
+
+SEPARATE void multiply_packed(
+    local const float *packed, local const float *panel, int depth, local float *tile,
+    int accumulates) {
+  ACCUMULATORS
+#pragma unroll 4
+  for (int k = 0; k < depth; ++k) {
+    const W u = SCRATCH(panel + k * PANEL), v = SCRATCH(panel + k * PANEL + WIDTH);
+    _Pragma("unroll") for (int r = 0; r < ROWS; ++r) MULTIPLY(r, packed[k * ROWS + r])
+  }
+  STORE_ACCUMULATORS
+}
 
 // Adds the bias, applies the function and stores a tile of `rows` x `columns` at (i, j).
-inline void finish_tile(
+SEPARATE void finish_tile(
     const Gemm *g, local float *tile, int rows, int columns, int i, int j,
     global const float *bias, global float *out) {
   for (int r = 0; r < rows; ++r) {
@@ -167,7 +259,7 @@ inline void finish_tile(
   }
 }
 
-kernel __attribute__((reqd_work_group_size(1, 1, 1))) void PASTE(gemm_tile_, ROWS)(
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void PASTE(gemm_tile_, ROWS)(
     const Gemm g, global const float *restrict s, global const float *restrict v,
     global const float *restrict bias, global float *restrict out, local float *restrict scratch) {
   const int first_column = (int)get_group_id(0) * g.columns;
@@ -186,26 +278,25 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) void PASTE(gemm_tile_, ROW
   out += g.o_offset + (int)get_group_id(2) * g.o_batch + first_row * g.o_row
       + first_column * g.o_column;
   local float *packed = scratch + g.s_start;
+  // Rows below that are read where they lie.
+  const int in_place = g.packs_s ? 0 : rows / ROWS * ROWS;
 
   for (int slice = 0;; ++slice) {
     const int depth = min(g.depth, end - begin);
     const int is_last = begin + depth >= end;
-    for (int j = 0; j < columns; j += PANEL)
-      pack_panel(
-          &g, v + begin * g.v_depth + j * g.v_column, min(PANEL, columns - j), depth,
-          scratch + j * g.depth);
-    if (g.packs_s) pack_rows(&g, s + begin * g.s_depth, rows, depth, packed);
+    pack_columns(&g, v + begin * g.v_depth, columns, depth, scratch, g.depth * PANEL);
+    if (in_place < rows)
+      pack_rows(
+          &g, s + in_place * g.s_row + begin * g.s_depth, rows - in_place, depth, packed);
     local float *tile = scratch + g.tile_start;
     for (int j = 0; j < columns; j += PANEL) {
       for (int i = 0; i < rows; i += ROWS) {
-        if (g.packs_s)
-          multiply_packed(
-              packed + i * depth, ROWS - 1, 1, ROWS, scratch + j * g.depth, depth, tile,
-              slice > 0);
-        else
+        local const float *panel = scratch + j * g.depth;
+        if (i < in_place)
           multiply_in_place(
-              s + i * g.s_row + begin * g.s_depth, min(ROWS, rows - i) - 1, g.s_row, g.s_depth,
-              scratch + j * g.depth, depth, tile, slice > 0);
+              s + i * g.s_row + begin * g.s_depth, g.s_row, panel, depth, tile, slice > 0);
+        else
+          multiply_packed(packed + (i - in_place) * depth, panel, depth, tile, slice > 0);
         if (is_last)
           finish_tile(
               &g, tile, min(ROWS, rows - i), min(PANEL, columns - j), first_row + i,

@@ -34,7 +34,8 @@ extension GemmPlan {
     let sStart = width * blocks.depth
     arguments.sStart = Int32(truncatingIfNeeded: sStart)
     arguments.tileStart = Int32(
-      truncatingIfNeeded: sStart + (blocks.packsS ? height * blocks.depth : 0))
+      truncatingIfNeeded: sStart + (blocks.packsS ? height : blocks.height) * blocks.depth
+        + device.packSlack)
     kernel =
       switch blocks.height {
       case 12: .gemm_tile_12
@@ -52,6 +53,8 @@ extension GemmPlan {
 extension OpenCLDeviceDescription {
   /// Columns of a panel: two vector registers.
   fileprivate var panelWidth: Int { vectorWidth >= 16 ? 32 : 16 }
+  /// Elements that a packed tile may be overrun by: a vector.
+  fileprivate var packSlack: Int { panelWidth / 2 }
 }
 
 extension GemmBlocks {
@@ -59,7 +62,7 @@ extension GemmBlocks {
     let panel = device.panelWidth
     height = Self.height(rows: problem.m, panel: panel)
     // A slice of a panel, two vectors wide, takes at most two thirds of a first-level cache.
-    let deepest = min(256, max(16, device.localMemory / 2 / (4 * panel) / 16 * 16))
+    let deepest = min(208, max(16, device.localMemory / 2 / (4 * panel) / 16 * 16))
     let slices = max(1, (problem.k + deepest - 1) / deepest)
     depth = max(1, slices == 1 ? problem.k : (problem.k / slices + 16) / 16 * 16)
     rows = height
@@ -100,7 +103,7 @@ extension GemmBlocks {
           candidate.columns = min(wide * panel, (problem.n + panel - 1) / panel * panel)
           let wanted = (problem.m + tall - 1) / tall
           candidate.rows = (wanted + height - 1) / height * height
-          candidate.packsS = problem.s.columnStep != 1 && wide > 1
+          candidate.packsS = problem.s.columnStep != 1
           candidate.measure(problem, panel, slices, units)
           if candidate.scratch <= device.localMemory / 2 && candidate.cycles < cycles {
             self = candidate
@@ -129,6 +132,7 @@ extension GemmBlocks {
     let vCost = problem.v.columnStep == 1 ? 0.15 : problem.v.rowStep == 1 ? 0.4 : 2.0
     cost += k * Double(wide * panel) * vCost
     if packsS { cost += k * Double(tall * height) * (problem.s.rowStep == 1 ? 0.3 : 2.0) }
+    if !packsS && tall * height != min(rows, problem.m) { cost += k * Double(height) * 0.5 }
     let outputs = Double(min(rows, problem.m) * min(columns, problem.n))
     cost += outputs * (problem.out.columnStep == 1 || parts > 1 ? 0.15 : 1.0)
     cost += 1500
@@ -138,7 +142,7 @@ extension GemmBlocks {
     if parts > 1 {
       cycles += 12000 + Double(problem.batch * problem.m * problem.n * parts) * 0.2 / Double(units)
     }
-    let held = wide * panel * depth + (packsS ? tall * height * depth : 0)
+    let held = (wide * panel + (packsS ? tall * height : height)) * depth + panel / 2
     scratch = 4 * (held + (slicesEach > 1 ? wide * panel * tall * height : panel * height))
   }
 }
