@@ -81,7 +81,10 @@ let package = Package(
     tests(of: "ApusData", imports: ["ApusDevice", "CZlib"]),
     tests(of: "ApusMetrics", imports: ["ApusDevice"]),
     tests(of: "ApusTraining", imports: ["Apus"]),
-    .testTarget(name: "ConformanceTests", dependencies: ["Apus"], swiftSettings: settings),
+    .testTarget(
+      name: "ConformanceTests",
+      dependencies: ["ApusDevice", "ApusReference", "ApusCPU", "ApusOpenCL"],
+      swiftSettings: settings),
     .testTarget(name: "CommandTests", dependencies: ["Apus", "apus"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]

@@ -24,8 +24,8 @@ inline V unary_derivative(int op, V s, V dy, float a, float b) {
     case SQRT: return dy / ((V)(2.0f) * s);
     case RSQRT: return (V)(-0.5f) * s * s * s * dy;
     case RECIPROCAL: return -s * s * dy;
-    case SIN: return cos(s) * dy;
-    case COS: return -sin(s) * dy;
+    case SIN: return cosine(s) * dy;
+    case COS: return -sine(s) * dy;
     case TANH: return fma(-s, s, one) * dy;
     case ERF: return (V)(1.1283791671f) * apus_exp(-s * s) * dy;
     case SIGMOID: return s * (one - s) * dy;
@@ -41,9 +41,9 @@ inline V unary_derivative(int op, V s, V dy, float a, float b) {
       return dy * fma(s * (V)(0.3989422804f), apus_exp((V)(-0.5f) * s * s), cdf);
     }
     case GELU_TANH: {
-      V t = tanh(gelu_inner(s));
-      V inner = (V)(0.7978845608f) * fma((V)(0.134145f) * s, s, one);
-      return dy * (V)(0.5f) * ((one + t) + s * fma(-t, t, one) * inner);
+      V t = sigmoid((V)(2.0f) * gelu_inner(s));
+      V inner = (V)(1.5957691216f) * fma((V)(0.134145f) * s, s, one);
+      return dy * fma(s * t * (one - t), inner, t);
     }
     case SOFTPLUS: return select(dy * sigmoid(s * a), dy, s * a > (V)(b));
     case CLAMP: return select(zero, dy, (s >= (V)(a)) & (s <= (V)(b)));

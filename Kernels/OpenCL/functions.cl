@@ -7,6 +7,10 @@ enum {
   LOGICAL_NOT, IS_NAN, IS_FINITE
 };
 
+// PoCL 3.1 reduces the argument of a whole vector as its largest lane needs, which ruins tiny lanes
+// beside a huge one; below this limit the first terms of the series are the rounded results.
+inline V sine(V x) { return select(sin(x), x, fabs(x) < (V)(1e-4f)); }
+inline V cosine(V x) { return select(cos(x), (V)(1.0f), fabs(x) < (V)(1e-4f)); }
 inline V sigmoid(V x) { return (V)(1.0f) / ((V)(1.0f) + apus_exp(-x)); }
 inline V gelu_inner(V x) {
   return (V)(0.7978845608f) * fma((V)(0.044715f) * x * x, x, x);
@@ -29,8 +33,8 @@ inline V unary_function(int op, V x, float a, float b) {
     case SQRT: return sqrt(x);
     case RSQRT: return (V)(1.0f) / sqrt(x);
     case RECIPROCAL: return (V)(1.0f) / x;
-    case SIN: return sin(x);
-    case COS: return cos(x);
+    case SIN: return sine(x);
+    case COS: return cosine(x);
     case TANH: return tanh(x);
     case ERF: return erf(x);
     case FLOOR: return floor(x);
@@ -42,7 +46,8 @@ inline V unary_function(int op, V x, float a, float b) {
     case LEAKY_RELU: return select(x, x * a, x < (V)(0.0f));
     case ELU: return select(x, expm1(x) * a, x < (V)(0.0f));
     case GELU: return (V)(0.5f) * x * ((V)(1.0f) + erf(x * (V)(0.7071067812f)));
-    case GELU_TANH: return (V)(0.5f) * x * ((V)(1.0f) + tanh(gelu_inner(x)));
+    // (1 + tanh u) / 2 is the logistic function of 2 u, without the cancellation of the left tail.
+    case GELU_TANH: return x * sigmoid((V)(2.0f) * gelu_inner(x));
     case SOFTPLUS: return softplus(x, a, b);
     case CLAMP: {
       V low = select(x, (V)(a), x < (V)(a));

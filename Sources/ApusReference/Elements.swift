@@ -52,6 +52,7 @@ func move(
 /// Where each element of the layout lies, in row-major order.
 func offsets(of layout: Layout) -> [Int] {
   if layout.count == 0 { return [] }
+  if layout.isContiguous { return Array(layout.offset..<layout.offset + layout.count) }
   var result = [layout.offset]
   for (extent, stride) in zip(layout.shape, layout.strides) where extent != 1 {
     var next: [Int] = []

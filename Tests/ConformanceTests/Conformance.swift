@@ -1,0 +1,144 @@
+import ApusDevice
+
+/// The checks of a case on a device.
+struct Conformance {
+  let device: any Backend
+  /// What was wrong, in words.
+  private(set) var problems: [String] = []
+  /// The largest error met, in the units of ``Tolerance``.
+  private(set) var worst = 0.0
+
+  init(_ device: any Backend) { self.device = device }
+
+  /// Every trial in every placement: agreement with the reference, guards, inputs left alone, and
+  /// the same bits when repeated.
+  mutating func check(_ opCase: OpCase) throws {
+    for trial in opCase.trials {
+      var expected = Expected(trial)
+      for placement in trial.placements {
+        let label = "\(trial.operation) \(trial.inputs.map(\.shape)) \(placement)"
+        do {
+          try check(trial, placement, opCase.tolerance, &expected, label)
+        } catch let error as ApusError {
+          problems.append("\(label): \(error)")
+          worst = .infinity
+        }
+      }
+    }
+  }
+
+  /// A fused operation against its composed body, both on the device.
+  mutating func checkComposition(_ opCase: OpCase) throws {
+    for trial in opCase.trials where trial.operation.isFused {
+      let tensors = hostInputs(trial, .dense)
+      let inputs = try place(tensors, .dense, on: device)
+      let fused = try emptyOutputs(trial, .dense, on: device)
+      let composed = try emptyOutputs(trial, .dense, on: device)
+      try device.enqueue(trial.operation, inputs.map(\.operand), fused.map(\.operand))
+      try device.compose(
+        Command(
+          trial.operation, inputs: inputs.map(\.operand), outputs: composed.map(\.operand)))
+      for (i, (a, b)) in zip(fused, composed).enumerated() {
+        compare(
+          try a.decode(try a.download(from: device)), try b.decode(try b.download(from: device)),
+          Placement.dense.scale(of: trial), opCase.tolerance,
+          "\(trial.operation) \(trial.inputs.map(\.shape)) fused, output \(i)")
+      }
+    }
+  }
+
+  private mutating func check(
+    _ trial: Trial, _ placement: Placement, _ tolerance: Tolerance, _ expected: inout Expected,
+    _ label: String
+  ) throws {
+    let wanted = try expected.outputs(placement)
+    let inputs = try place(hostInputs(trial, placement), placement, on: device)
+    let outputs = try emptyOutputs(trial, placement, on: device)
+    let again = try emptyOutputs(trial, placement, on: device)
+    try device.enqueue(trial.operation, inputs.map(\.operand), outputs.map(\.operand))
+    try device.enqueue(trial.operation, inputs.map(\.operand), again.map(\.operand))
+    for (i, output) in outputs.enumerated() {
+      let bytes = try output.download(from: device)
+      if output.isGuardBroken(in: bytes) {
+        problems.append("\(label): output \(i) was written outside its elements")
+      }
+      if try again[i].download(from: device) != bytes {
+        problems.append("\(label): output \(i) has other bits when repeated")
+      }
+      compare(
+        try output.decode(bytes), wanted[i], placement.scale(of: trial), tolerance,
+        "\(label), output \(i)")
+    }
+    for (i, input) in inputs.enumerated() where try input.download(from: device) != input.bytes {
+      problems.append("\(label): input \(i) was changed")
+    }
+  }
+
+  /// Notes the worst error, and the first element beyond the tolerance as a problem.
+  mutating func compare(
+    _ got: [Double], _ want: [Double], _ scale: Double, _ tolerance: Tolerance, _ label: String
+  ) {
+    var first: Int?
+    for (i, (a, b)) in zip(got, want).enumerated() {
+      let error = Tolerance.error(a, b, scale: scale)
+      worst = max(worst, error)
+      if error > tolerance.limit && first == nil { first = i }
+    }
+    guard let first else { return }
+    let largest = zip(got, want).map { Tolerance.error($0, $1, scale: scale) }.max() ?? 0
+    problems.append(
+      """
+      \(label): element \(first) is \(got[first]), the reference has \(want[first]); largest error \
+      \(largest), allowed \(tolerance.limit) (\(tolerance.reason))
+      """)
+  }
+}
+
+/// What the reference makes of a trial; placements with the same values share it.
+struct Expected {
+  private let trial: Trial
+  private var known: [Placement: [[Double]]] = [:]
+
+  init(_ trial: Trial) { self.trial = trial }
+
+  mutating func outputs(_ placement: Placement) throws -> [[Double]] {
+    let key: Placement =
+      switch placement {
+      case .repeatedFirst, .repeatedLast: placement
+      default: .dense
+      }
+    if let result = known[key] { return result }
+    let inputs = try place(hostInputs(trial, key), .dense, on: oracle)
+    let outputs = try emptyOutputs(trial, .dense, on: oracle)
+    try oracle.enqueue(trial.operation, inputs.map(\.operand), outputs.map(\.operand))
+    let result = try outputs.map { try $0.decode(try $0.download(from: oracle)) }
+    known[key] = result
+    return result
+  }
+}
+
+func hostInputs(_ trial: Trial, _ placement: Placement) -> [HostTensor] {
+  trial.inputs.enumerated().map { i, input in
+    var tensor = HostTensor(input, seed: i)
+    if let axis = placement.input(i).repeatedAxis(input.shape) {
+      tensor.makeConstant(along: axis)
+    }
+    return tensor
+  }
+}
+
+func place(
+  _ tensors: [HostTensor], _ placement: Placement, on device: any Backend
+) throws -> [Placed] {
+  try tensors.enumerated().map { i, tensor in
+    try Placed(tensor.shape, tensor.dtype, placement.input(i), tensor, on: device)
+  }
+}
+
+func emptyOutputs(
+  _ trial: Trial, _ placement: Placement, on device: any Backend
+) throws -> [Placed] {
+  try trial.outputs.enumerated().map { i, output in
+    try Placed(output.shape, output.dtype, placement.output(i), nil, on: device)
+  }
+}
