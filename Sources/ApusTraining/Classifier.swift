@@ -1,0 +1,89 @@
+import ApusData
+import ApusDevice
+import ApusNN
+import ApusTensor
+import Foundation
+
+/// A model with all it needs to predict from raw examples: preprocessing, class names and, for tables,
+/// the encoding of columns. This is what a model file holds.
+public struct Classifier: Sendable {
+  public let model: GraphModel
+  public let preprocessing: Preprocessing
+  public let classNames: [String]
+  public let schema: TableSchema?
+  public let device: Device
+
+  public init(
+    model: GraphModel, preprocessing: Preprocessing, classNames: [String],
+    schema: TableSchema? = nil, device: Device
+  ) {
+    self.model = model
+    self.preprocessing = preprocessing
+    self.classNames = classNames
+    self.schema = schema
+    self.device = device
+  }
+
+  /// Reads a model file.
+  public init(path: String, on device: Device) throws {
+    let file = try ModelFile(path: path, on: device)
+    func decoded<T: Decodable>(_ key: String, as type: T.Type) throws -> T? {
+      guard let json = file.extras[key] else { return nil }
+      do {
+        return try JSONDecoder().decode(type, from: Data(json.utf8))
+      } catch {
+        throw ApusError(
+          .file, operation: path, "its metadata 'apus.\(key)' is damaged: \(error)")
+      }
+    }
+    self.init(
+      model: file.model,
+      preprocessing: try decoded("preprocessing", as: Preprocessing.self) ?? .none,
+      classNames: file.classNames, schema: try decoded("schema", as: TableSchema.self),
+      device: device)
+    guard let outputs = model.outputShapes.first?.last, outputs == classNames.count else {
+      throw ApusError(
+        .file, operation: path,
+        "names \(classNames.count) classes, but the model's output has shape \(model.outputShapes)")
+    }
+  }
+
+  /// Writes the model file, atomically.
+  public func write(to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    func text(_ value: some Encodable) throws -> String {
+      String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+    var extras = ["preprocessing": try text(preprocessing)]
+    if let schema { extras["schema"] = try text(schema) }
+    try ModelFile(model, classNames: classNames, extras: extras).write(to: path)
+  }
+
+  /// Evaluates raw labelled examples.
+  /// - Throws: ``ApusError`` where shape or classes of the data do not fit.
+  public func evaluate(_ data: Dataset) throws -> Evaluation {
+    try requireShape(data.featureShape, data.name)
+    guard data.classNames == classNames || data.classNames.isEmpty else {
+      throw ApusError(
+        .data, operation: data.name,
+        "has classes \(data.classNames.prefix(12)), the model knows \(classNames.prefix(12))")
+    }
+    return try Evaluation(of: model, on: try preprocessing.applied(to: data), device: device)
+  }
+
+  /// Class probabilities of raw examples, row-major `[count, classes]`.
+  public func probabilities(_ data: Dataset) throws -> [Float] {
+    try requireShape(data.featureShape, data.name)
+    return try model.probabilities(
+      of: try preprocessing.applied(to: data).features, on: device)
+  }
+
+  private func requireShape(_ shape: [Int], _ name: String) throws {
+    guard shape == model.inputs[0].shape else {
+      throw ApusError(
+        .shape, operation: name,
+        "examples have shape \(shape), the model takes \(model.inputs[0].shape)")
+    }
+  }
+}
