@@ -33,9 +33,10 @@ extension GemmPlan {
     let height = (blocks.rows + blocks.height - 1) / blocks.height * blocks.height
     let sStart = width * blocks.depth
     arguments.sStart = Int32(truncatingIfNeeded: sStart)
-    arguments.tileStart = Int32(
-      truncatingIfNeeded: sStart + (blocks.packsS ? height : blocks.height) * blocks.depth
-        + device.packSlack)
+    // Tiles are loaded as whole aligned vectors; a panel is two of them.
+    let held =
+      sStart + (blocks.packsS ? height : blocks.height) * blocks.depth + device.packSlack
+    arguments.tileStart = Int32(truncatingIfNeeded: (held + panel - 1) / panel * panel)
     kernel =
       switch blocks.height {
       case 12: .gemm_tile_12
@@ -142,7 +143,7 @@ extension GemmBlocks {
     if parts > 1 {
       cycles += 12000 + Double(problem.batch * problem.m * problem.n * parts) * 0.2 / Double(units)
     }
-    let held = (wide * panel + (packsS ? tall * height : height)) * depth + panel / 2
+    let held = (wide * panel + (packsS ? tall * height : height)) * depth + panel / 2 + panel
     scratch = 4 * (held + (slicesEach > 1 ? wide * panel * tall * height : panel * height))
   }
 }
