@@ -79,7 +79,7 @@ let package = Package(
     tests(of: "ApusNN", imports: ["Apus"], resources: [.copy("Golden")]),
     tests(of: "ApusOptimizers", imports: ["Apus"], resources: [.copy("Golden")]),
     tests(of: "ApusData", imports: ["ApusDevice", "CZlib"]),
-    tests(of: "ApusMetrics", imports: ["ApusDevice"]),
+    tests(of: "ApusMetrics", imports: ["ApusDevice"], resources: [.copy("Golden")]),
     tests(of: "ApusTraining", imports: ["Apus"]),
     .testTarget(
       name: "ConformanceTests",

@@ -59,7 +59,8 @@ public struct DataSource {
         path: path, delimiter: options.delimiter, hasHeader: options.hasHeader)
       let schema = try TableSchema(inferringFrom: table, options: options)
       return try parts(
-        try schema.dataset(table, name: path), schema: schema, .standardize, options)
+        try schema.dataset(table, name: path), .standardize, options, schema: schema)
+    case "npz": return try loadArrays(path, options)
     default:
       throw ApusError(
         .file, operation: path,
@@ -68,8 +69,8 @@ public struct DataSource {
   }
 
   static func parts(
-    _ all: Dataset, schema: TableSchema? = nil, _ preprocessing: Preprocessing.Kind,
-    _ options: DataOptions
+    _ all: Dataset, _ preprocessing: Preprocessing.Kind,
+    _ options: DataOptions, schema: TableSchema? = nil
   ) throws -> LoadedData {
     guard options.testFraction != 0 else {
       return LoadedData(

@@ -2,15 +2,25 @@ import ApusDevice
 import Foundation
 
 /// A published data set of the MNIST family, found on this machine or fetched.
-struct NamedImageSet: Sendable {
+package struct NamedImageSet: Sendable {
   let name: String
   /// Sub-folders it may lie in.
   let folders: [String]
   let classNames: [String]
   /// MD5 of the packed files, in the order of `ImageFolder.files`, as published.
-  let checksums: [String]
+  package let checksums: [String]
   /// Base addresses, tried in turn.
   let mirrors: [String]
+
+  package init(
+    name: String, folders: [String], classNames: [String], checksums: [String], mirrors: [String]
+  ) {
+    self.name = name
+    self.folders = folders
+    self.classNames = classNames
+    self.checksums = checksums
+    self.mirrors = mirrors
+  }
 
   static let all = [fashionMNIST, mnist]
 
@@ -43,7 +53,7 @@ struct NamedImageSet: Sendable {
     ])
 
   /// Looks in `options.dataDirectory`, `$APUS_DATA_DIR` and the cache; else downloads.
-  func load(_ options: DataOptions) throws -> LoadedData {
+  package func load(_ options: DataOptions) throws -> LoadedData {
     let cache = NamedImageSet.cacheDirectory(options)
     let places = [options.dataDirectory, NamedImageSet.environment("APUS_DATA_DIR"), cache]
       .compactMap { $0 }

@@ -33,6 +33,7 @@ extension TableSchema {
   }
 
   /// Words and whole numbers are classes, other numbers a real target, unless `task` says otherwise.
+  /// Many whole numbers with few rows each might be either, so the user must say.
   private static func target(
     _ table: CSVTable, _ column: Int, _ task: DataOptions.Task?
   ) throws -> Target {
@@ -43,7 +44,7 @@ extension TableSchema {
     var names: Set<String> = []
     for row in 0..<table.rowCount { names.insert(try table.category(row, column)) }
     if task == nil, values.count == table.rowCount, names.count > 20,
-      names.count * 2 > table.rowCount
+      names.count * 10 > table.rowCount
     {
       throw table.error(
         0, column,
