@@ -10,10 +10,13 @@ typedef struct {
   int has_bias, bias_offset, bias_row, bias_column;
   int op;
   float a, b;
-  // Extents of a work-item's block, and how often the depth is cut among work-items.
+  // CPU: extents of a work-item's block, depth of a slice. GPU: depth of a part. How often the depth
+  // is cut among work-groups.
   int rows, columns, depth, parts;
-  // Whether S is packed, and where tiles begin in the scratch area after the panels of V.
+  // CPU: whether S is packed, and where tiles begin in the scratch area after the panels of V.
   int packs_s, s_start, tile_start;
+  // GPU: which of S (1), V (2) and out (4) consist of aligned quads.
+  int quads;
 } Gemm;
 
 // Sums the parts that a cut depth left behind, in order, then adds the bias and applies the

@@ -10,6 +10,8 @@ private struct GemmBlocks {
   var depth: Int
   var parts: Int
   var packsS: Bool
+  /// Elements before the tiles, and bytes in all.
+  var tileStart: Int
   var scratch: Int
   var cycles: Double
 }
@@ -30,13 +32,8 @@ extension GemmPlan {
     arguments.parts = Int32(truncatingIfNeeded: blocks.parts)
     arguments.packsS = blocks.packsS ? 1 : 0
     let width = (blocks.columns + panel - 1) / panel * panel
-    let height = (blocks.rows + blocks.height - 1) / blocks.height * blocks.height
-    let sStart = width * blocks.depth
-    arguments.sStart = Int32(truncatingIfNeeded: sStart)
-    // Tiles are loaded as whole aligned vectors; a panel is two of them.
-    let held =
-      sStart + (blocks.packsS ? height : blocks.height) * blocks.depth + device.packSlack
-    arguments.tileStart = Int32(truncatingIfNeeded: (held + panel - 1) / panel * panel)
+    arguments.sStart = Int32(truncatingIfNeeded: width * blocks.depth)
+    arguments.tileStart = Int32(truncatingIfNeeded: blocks.tileStart)
     kernel =
       switch blocks.height {
       case 12: .gemm_tile_12
@@ -54,8 +51,6 @@ extension GemmPlan {
 extension OpenCLDeviceDescription {
   /// Columns of a panel: two vector registers.
   fileprivate var panelWidth: Int { vectorWidth >= 16 ? 32 : 16 }
-  /// Elements that a packed tile may be overrun by: a vector.
-  fileprivate var packSlack: Int { panelWidth / 2 }
 }
 
 extension GemmBlocks {
@@ -70,6 +65,7 @@ extension GemmBlocks {
     columns = panel
     parts = 1
     packsS = false
+    tileStart = 0
     scratch = 0
     cycles = .infinity
     choose(problem, device)
@@ -143,7 +139,9 @@ extension GemmBlocks {
     if parts > 1 {
       cycles += 12000 + Double(problem.batch * problem.m * problem.n * parts) * 0.2 / Double(units)
     }
-    let held = (wide * panel + (packsS ? tall * height : height)) * depth + panel / 2 + panel
-    scratch = 4 * (held + (slicesEach > 1 ? wide * panel * tall * height : panel * height))
+    // A packed tile may be overrun by a vector; tiles begin at a multiple of one.
+    let packed = (packsS ? tall * height : height) * depth + panel / 2
+    tileStart = wide * panel * depth + (packed + 15) / 16 * 16
+    scratch = 4 * (tileStart + (slicesEach > 1 ? wide * panel * tall * height : panel * height))
   }
 }

@@ -16,6 +16,7 @@ struct GemmArguments: BitwiseCopyable {
   var packsS: Int32 = 0
   var sStart: Int32 = 0
   var tileStart: Int32 = 0
+  var quads: Int32 = 0
 
   /// The caller has checked that every operand ends within 32 bits; a step that leaves them belongs
   /// to an axis of extent 1 and is never taken.
@@ -40,6 +41,7 @@ struct GemmArguments: BitwiseCopyable {
     (outOffset, outBatch) = (0, Int32(truncatingIfNeeded: step))
     (outRow, outColumn) = (Int32(truncatingIfNeeded: columns), 1)
     (hasBias, op) = (0, -1)
+    if columns % 4 != 0 || step % 4 != 0 { quads &= ~4 } else { quads |= 4 }
   }
 }
 
@@ -51,14 +53,4 @@ struct GemmPlan {
   var size: LaunchSize
   /// Local memory per work-group.
   var scratchBytes: Int
-}
-
-extension GemmPlan {
-  init(gpu problem: GemmProblem, on device: OpenCLDeviceDescription) {
-    arguments = GemmArguments(problem)
-    isTransposed = false
-    kernel = .gemm_shared
-    size = LaunchSize(problem.n, problem.m, problem.batch, local: (16, 4, 1))
-    scratchBytes = 0
-  }
 }

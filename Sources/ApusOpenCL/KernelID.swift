@@ -3,8 +3,8 @@ import ApusKernels
 /// A kernel file, built as one program on first use.
 enum KernelProgram: Int, CaseIterable {
   case elementwise, cast, reduce, index, rows, optimizer, random
-  // One program per height of the register tile; `gemm` combines the parts of a cut depth.
-  case gemm, gemm4, gemm6, gemm8, gemm12, gemmShared
+  // One program per height of the register tile or edge of the local tile; `gemm` combines the parts of a cut depth.
+  case gemm, gemm4, gemm6, gemm8, gemm12, gemm64, gemm128
 
   var name: String { "\(self)" }
 
@@ -24,7 +24,8 @@ enum KernelProgram: Int, CaseIterable {
       case .gemm6: Self.gemmCPU(rows: 6)
       case .gemm8: Self.gemmCPU(rows: 8)
       case .gemm12: Self.gemmCPU(rows: 12)
-      case .gemmShared: KernelSource.functions + KernelSource.gemm + KernelSource.gemmGPU
+      case .gemm64: Self.gemmGPU(tile: 64)
+      case .gemm128: Self.gemmGPU(tile: 128)
       }
     return KernelSource.prelude + file
   }
@@ -32,6 +33,11 @@ enum KernelProgram: Int, CaseIterable {
   private static func gemmCPU(rows: Int) -> [UInt8] {
     Array("#define ROWS \(rows)\n".utf8) + KernelSource.functions + KernelSource.gemm
       + KernelSource.gemmCPU
+  }
+
+  private static func gemmGPU(tile: Int) -> [UInt8] {
+    Array("#define TILE \(tile)\n".utf8) + KernelSource.functions + KernelSource.gemm
+      + KernelSource.gemmGPU
   }
 }
 
@@ -59,7 +65,8 @@ enum KernelID: Int, CaseIterable {
   // random.cl
   case random, dropout
   // gemm.cl, gemm_cpu.cl, gemm_gpu.cl
-  case gemm_combine, gemm_tile_4, gemm_tile_6, gemm_tile_8, gemm_tile_12, gemm_shared
+  case gemm_combine, gemm_tile_4, gemm_tile_6, gemm_tile_8, gemm_tile_12
+  case gemm_shared_64, gemm_shared_128
 
   var name: String { "\(self)" }
 
@@ -77,7 +84,8 @@ enum KernelID: Int, CaseIterable {
     case .gemm_tile_6: return .gemm6
     case .gemm_tile_8: return .gemm8
     case .gemm_tile_12: return .gemm12
-    case .gemm_shared: return .gemmShared
+    case .gemm_shared_64: return .gemm64
+    case .gemm_shared_128: return .gemm128
     default: return .gemm
     }
   }

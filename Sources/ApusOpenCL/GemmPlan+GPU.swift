@@ -1,0 +1,42 @@
+import ApusDevice
+
+extension GemmPlan {
+  /// Squares of 128 outputs where they fill the device, else of 64, and a cut depth where even those
+  /// are too few. Depends on shapes, strides and the device only, so repeats agree bit for bit.
+  init(gpu problem: GemmProblem, on device: OpenCLDeviceDescription) {
+    isTransposed = problem.out.columnStep != 1 && problem.out.rowStep == 1
+    let view = isTransposed ? problem.transposed : problem
+    func tiles(_ edge: Int) -> Int {
+      (view.m + edge - 1) / edge * ((view.n + edge - 1) / edge) * view.batch
+    }
+    let units = max(device.computeUnits, 1)
+    let edge = tiles(128) >= 2 * units ? 128 : 64
+    kernel = edge == 128 ? .gemm_shared_128 : .gemm_shared_64
+    // A part of fewer than 128 products an output is not worth its sum.
+    let wanted = (2 * units + tiles(edge) - 1) / max(tiles(edge), 1)
+    let cut = max(1, min(wanted, view.k / 128, 32))
+    let depth = max(16, ((view.k + cut - 1) / cut + 15) / 16 * 16)
+    let parts = max(1, (view.k + depth - 1) / depth)
+    arguments = GemmArguments(view)
+    arguments.depth = Int32(truncatingIfNeeded: depth)
+    arguments.parts = Int32(truncatingIfNeeded: parts)
+    arguments.quads =
+      (view.s.hasAlignedQuads(batch: view.batch, rows: view.m, columns: view.k) ? 1 : 0)
+      + (view.v.hasAlignedQuads(batch: view.batch, rows: view.k, columns: view.n) ? 2 : 0)
+      + (view.out.columnStep == 1
+        && view.out.hasAlignedQuads(batch: view.batch, rows: view.m, columns: view.n) ? 4 : 0)
+    size = LaunchSize(
+      (view.n + edge - 1) / edge * 16, (view.m + edge - 1) / edge * 16, view.batch * parts,
+      local: (16, 16, 1))
+    scratchBytes = 0
+  }
+}
+
+extension MatrixView {
+  /// Whether four neighbours along the dense axis lie at a multiple of 16 bytes.
+  fileprivate func hasAlignedQuads(batch: Int, rows: Int, columns: Int) -> Bool {
+    guard offset % 4 == 0, batch == 1 || batchStep % 4 == 0 else { return false }
+    if columnStep == 1 { return rows == 1 || rowStep % 4 == 0 }
+    return rowStep == 1 && (columns == 1 || columnStep % 4 == 0)
+  }
+}
