@@ -78,7 +78,7 @@ let package = Package(
     tests(of: "ApusTensor", imports: ["Apus"], resources: [.copy("Golden")]),
     tests(of: "ApusNN", imports: ["Apus"], resources: [.copy("Golden")]),
     tests(of: "ApusOptimizers", imports: ["Apus"], resources: [.copy("Golden")]),
-    tests(of: "ApusData", imports: ["ApusDevice", "CZlib"]),
+    tests(of: "ApusData", imports: ["ApusDevice"], resources: [.copy("Golden")]),
     tests(of: "ApusMetrics", imports: ["ApusDevice"], resources: [.copy("Golden")]),
     tests(of: "ApusTraining", imports: ["Apus"]),
     .testTarget(
