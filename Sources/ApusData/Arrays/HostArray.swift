@@ -24,8 +24,7 @@ public struct HostArray: Sendable, Hashable {
 
   /// `float32`; `values` in row-major order.
   public init(_ values: [Float], shape: [Int]) throws {
-    try self.init(
-      shape: shape, dtype: .float32, bytes: HostArray.bytes(of: values.lazy.map(\.bitPattern)))
+    try self.init(shape: shape, dtype: .float32, bytes: HostArray.bytes(of: values))
   }
 
   /// `int32`; `values` in row-major order.
@@ -73,13 +72,12 @@ public struct HostArray: Sendable, Hashable {
       "\(shape) is not a shape: extents must not be negative and their product must fit in memory")
   }
 
-  static func bytes<Values: Sequence>(of values: Values) -> [UInt8]
-  where Values.Element: FixedWidthInteger {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(values.underestimatedCount * (Values.Element.bitWidth / 8))
-    for value in values {
-      withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
-    }
-    return bytes
+  private static func bytes<Number: Numeric>(of values: [Number]) -> [UInt8] {
+    #if _endian(little)
+      values.withUnsafeBytes { Array($0) }
+    #else
+      ByteOrder.reversed(
+        values.withUnsafeBytes { Array($0) }[...], width: MemoryLayout<Number>.size)
+    #endif
   }
 }

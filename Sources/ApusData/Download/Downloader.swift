@@ -48,7 +48,9 @@ package struct Downloader: Sendable {
       let transfer = try Transfer(
         address: address, partial: partial, offset: present, timeout: timeout, limit: byteLimit
       ) { received, total in progress?(file, received, total) }
-      switch transfer.run() {
+      let outcome = transfer.run()
+      if Downloader.size(of: partial) == 0 { unlink(partial) }
+      switch outcome {
       case .complete:
         let sum = MD5.hexadecimal(of: try FileContents.read(partial))
         if sum == md5 {
@@ -86,6 +88,11 @@ package struct Downloader: Sendable {
       throw ApusError(
         .file, operation: path, "cannot be put in its place: \(String(cString: strerror(errno)))")
     }
-    AtomicFile.flushFolder(of: path)
+    // The name itself must reach the disk too.
+    let folder = open(URL(fileURLWithPath: path).deletingLastPathComponent().path, O_RDONLY)
+    if folder >= 0 {
+      fsync(folder)
+      close(folder)
+    }
   }
 }

@@ -1,4 +1,5 @@
 import ApusDevice
+import Foundation
 
 /// The IDX format of the MNIST family: two zero bytes, type, rank, extents, elements, all big-endian.
 ///
@@ -88,8 +89,8 @@ public enum IDX {
   /// `float64` are taken; throws `.dtype` for others.
   public static func write(_ array: HostArray, to path: String) throws {
     let bytes = try encode(array, name: path)
-    try AtomicFile.write(
-      path.hasSuffix(".gz") ? try Zlib.deflate(bytes, .gzip, name: path) : bytes, to: path)
+    let packed = path.hasSuffix(".gz") ? try Zlib.deflate(bytes, .gzip, name: path) : bytes
+    try AtomicFile.write(Data(packed), to: path)
   }
 
   /// The bytes of an IDX file.

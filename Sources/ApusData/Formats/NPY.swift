@@ -1,4 +1,5 @@
 import ApusDevice
+import Foundation
 
 /// NumPy's format for one array.
 ///
@@ -80,7 +81,7 @@ public enum NPY {
 
   /// Writes a file of version 1.0 atomically. Throws `.dtype` for `bfloat16`, which NumPy lacks.
   public static func write(_ array: HostArray, to path: String) throws {
-    try AtomicFile.write(try encode(array, name: path), to: path)
+    try AtomicFile.write(Data(try encode(array, name: path)), to: path)
   }
 
   /// The bytes of an NPY file.

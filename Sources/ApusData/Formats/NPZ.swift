@@ -1,4 +1,5 @@
 import ApusDevice
+import Foundation
 
 /// NumPy's format for several named arrays: a zip archive of NPY files.
 public enum NPZ {
@@ -33,7 +34,8 @@ public enum NPZ {
   public static func write(
     _ arrays: [String: HostArray], to path: String, isDeflated: Bool = false
   ) throws {
-    try AtomicFile.write(try encode(arrays, isDeflated: isDeflated, name: path), to: path)
+    try AtomicFile.write(
+      Data(try encode(arrays, isDeflated: isDeflated, name: path)), to: path)
   }
 
   /// The bytes of an NPZ file.

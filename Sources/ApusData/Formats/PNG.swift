@@ -1,5 +1,6 @@
 import ApusDevice
 import CPNG
+import Foundation
 
 /// PNG images through libpng's simplified interface.
 public enum PNG {
@@ -58,7 +59,7 @@ public enum PNG {
 
   /// Writes `uint8 [1 or 3, height, width]` atomically.
   public static func write(_ array: HostArray, to path: String) throws {
-    try AtomicFile.write(try encode(array, name: path), to: path)
+    try AtomicFile.write(Data(try encode(array, name: path)), to: path)
   }
 
   /// The bytes of a PNG file.
