@@ -72,7 +72,7 @@ let package = Package(
       dependencies: ["Apus", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Sources/ApusCLI", swiftSettings: settings),
 
-    tests(of: "ApusDevice", imports: []),
+    tests(of: "ApusDevice", imports: ["ApusReference"], resources: [.copy("Golden")]),
     tests(of: "ApusCPU", imports: ["ApusDevice", "ApusReference", "CVector"]),
     tests(of: "ApusOpenCL", imports: ["ApusDevice", "ApusReference", "COpenCL"]),
     tests(of: "ApusTensor", imports: ["Apus"], resources: [.copy("Golden")]),

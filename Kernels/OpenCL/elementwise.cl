@@ -46,7 +46,7 @@ inline V unary_derivative(int op, V s, V dy, float a, float b) {
       return dy * fma(s * t * (one - t), inner, t);
     }
     case SOFTPLUS: return select(dy * sigmoid(s * a), dy, s * a > (V)(b));
-    case CLAMP: return select(zero, dy, (s >= (V)(a)) & (s <= (V)(b)));
+    case CLAMP: return select(zero, dy, (s > (V)(a)) & (s < (V)(b)));
   }
   return zero;
 }

@@ -16,7 +16,7 @@ public enum UnaryOp: Sendable, Hashable {
   case geluTanh
   /// `log(1 + exp(beta·x)) / beta`, `x` itself where `beta·x > threshold`.
   case softplus(beta: Float, threshold: Float)
-  /// Values limited to `min...max`; NaN stays.
+  /// Values limited to `min...max`; NaN stays. The derivative is 0 at the limits themselves.
   case clamp(min: Float, max: Float)
   /// `bool` in, `bool` out.
   case logicalNot

@@ -106,7 +106,7 @@ extension UnaryOp {
         x * Double(beta) > Double(threshold) ? dy : logistic(x * Double(beta)) * dy
       }
     case .clamp(let low, let high):
-      { x, dy in x >= Double(low) && x <= Double(high) ? dy : 0 }
+      { x, dy in x > Double(low) && x < Double(high) ? dy : 0 }
     case .sign, .floor, .ceil, .round, .logicalNot, .isNaN, .isFinite: { _, _ in 0 }
     }
   }

@@ -71,7 +71,7 @@ public final class ReferenceBackend: Backend {
   private func base(
     _ storage: Storage, _ offset: Int, _ byteCount: Int, _ operation: String
   ) throws -> UnsafeMutableRawPointer {
-    guard let own = storage as? ReferenceStorage else {
+    guard let own = storage as? ReferenceStorage, own.pool === pool else {
       throw ApusError(
         .device, operation: operation,
         "a tensor of another device reached 'reference'; move it with `to(device)` first")

@@ -67,7 +67,7 @@ final class ReferencePool: @unchecked Sendable {
 // @unchecked: the pointer never changes; what it points to is touched under the device's lock.
 final class ReferenceStorage: Storage, @unchecked Sendable {
   let base: UnsafeMutableRawPointer
-  private let pool: ReferencePool
+  let pool: ReferencePool
 
   init(base: UnsafeMutableRawPointer, byteCount: Int, pool: ReferencePool) {
     self.base = base
