@@ -14,5 +14,6 @@ public enum KernelSource {
   /// What both kinds of matrix products share; precedes them.
   public static var gemm: [UInt8] { PackageResources.gemm_cl }
   public static var gemmCPU: [UInt8] { PackageResources.gemm_cpu_cl }
+  public static var gemmVector: [UInt8] { PackageResources.gemm_vector_cl }
   public static var gemmGPU: [UInt8] { PackageResources.gemm_gpu_cl }
 }

@@ -30,16 +30,18 @@
 #define WIDTH 16
 typedef float16 W;
 #define LOAD_W(p) vload16(0, p)
-#define STORE_W(v, p) vstore16(v, 0, p)
 #else
 #define WIDTH 8
 typedef float8 W;
 #define LOAD_W(p) vload8(0, p)
-#define STORE_W(v, p) vstore8(v, 0, p)
 #endif
 #define PANEL (2 * WIDTH)
-// Scratch areas are aligned to vectors.
+// Scratch areas are aligned to vectors; other addresses are not. (Some compilers take `vstore16`
+// apart, but not the member of a packed struct.)
 #define SCRATCH(p) (*(local W *)(p))
+typedef struct __attribute__((packed)) { W value; } UnalignedW;
+typedef struct __attribute__((packed)) { V value; } UnalignedV;
+#define STORE_W(v, p) (((local UnalignedW *)(p))->value = (v))
 
 // Compilers may shun the widest registers unless told that they are wanted.
 #if defined(__has_attribute)
@@ -236,16 +238,16 @@ SEPARATE void finish_tile(
   for (int r = 0; r < rows; ++r) {
     for (int c = 0; c < columns; c += LANES) {
       const int n = min(LANES, columns - c);
-      V x = vload16(0, tile + r * PANEL + c);
+      V x = *(local V *)(tile + r * PANEL + c);
       if (g->has_bias) {
         const int at = g->bias_offset + (i + r) * g->bias_row;
         x += load_float(bias, at + j * g->bias_column, g->bias_column, c, n);
       }
       if (g->op >= 0) x = unary_function(g->op, x, g->a, g->b);
       if (g->o_column == 1 && n == LANES)
-        vstore16(x, 0, out + r * g->o_row + c);
+        ((global UnalignedV *)(out + r * g->o_row + c))->value = x;
       else
-        vstore16(x, 0, tile + r * PANEL + c);
+        *(local V *)(tile + r * PANEL + c) = x;
     }
   }
   if (g->o_column == 1) {

@@ -72,9 +72,7 @@ extension OpenCLBackend {
   private func multiply(
     _ problem: GemmProblem, _ a: cl_mem, _ b: cl_mem, _ bias: cl_mem, _ out: cl_mem
   ) throws {
-    var plan =
-      runtime.isGPU
-      ? GemmPlan(gpu: problem, on: description) : GemmPlan(cpu: problem, on: description)
+    var plan = GemmPlan(problem, on: description)
     let (s, v) = plan.isTransposed ? (b, a) : (a, b)
     guard plan.arguments.parts > 1 else {
       return try launch(plan, s, v, bias, out)

@@ -126,7 +126,11 @@ extension GemmBlocks {
     let k = Double(min(problem.k, slicesEach * depth))
     let tileCycles = Double(max(height, 5)) * 1.06
     var cost = Double(wide * tall) * (k * tileCycles + Double(60 * slicesEach))
-    let vCost = problem.v.columnStep == 1 ? 0.15 : problem.v.rowStep == 1 ? 0.4 : 2.0
+    // Reading V in short runs is slow, and so is reading S anew for every block.
+    let vCost =
+      problem.v.columnStep == 1
+      ? 0.1 + 0.2 / Double(wide) : problem.v.rowStep == 1 ? 0.4 : 2.0
+    cost += k * Double(tall * height) * 0.15
     cost += k * Double(wide * panel) * vCost
     if packsS { cost += k * Double(tall * height) * (problem.s.rowStep == 1 ? 0.3 : 2.0) }
     if !packsS && tall * height != min(rows, problem.m) { cost += k * Double(height) * 0.5 }
@@ -135,7 +139,8 @@ extension GemmBlocks {
     cost += 1500
     let tasks =
       (problem.n + columns - 1) / columns * ((problem.m + rows - 1) / rows) * problem.batch * parts
-    cycles = cost * Double((tasks + units - 1) / units)
+    // A block that starts late delays the end by a part of itself.
+    cycles = cost * (Double((tasks + units - 1) / units) + (tasks > 1 ? 0.15 : 0))
     if parts > 1 {
       cycles += 12000 + Double(problem.batch * problem.m * problem.n * parts) * 0.2 / Double(units)
     }

@@ -54,3 +54,15 @@ struct GemmPlan {
   /// Local memory per work-group.
   var scratchBytes: Int
 }
+
+extension GemmPlan {
+  init(_ problem: GemmProblem, on device: OpenCLDeviceDescription) {
+    if device.kind == .gpu {
+      self.init(gpu: problem, on: device)
+    } else if problem.m == 1 || problem.n == 1 {
+      self.init(vector: problem, on: device)
+    } else {
+      self.init(cpu: problem, on: device)
+    }
+  }
+}

@@ -4,7 +4,7 @@ import ApusKernels
 enum KernelProgram: Int, CaseIterable {
   case elementwise, cast, reduce, index, rows, optimizer, random
   // One program per height of the register tile or edge of the local tile; `gemm` combines the parts of a cut depth.
-  case gemm, gemm4, gemm6, gemm8, gemm12, gemm64, gemm128
+  case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128
 
   var name: String { "\(self)" }
 
@@ -24,6 +24,7 @@ enum KernelProgram: Int, CaseIterable {
       case .gemm6: Self.gemmCPU(rows: 6)
       case .gemm8: Self.gemmCPU(rows: 8)
       case .gemm12: Self.gemmCPU(rows: 12)
+      case .gemmVector: KernelSource.functions + KernelSource.gemm + KernelSource.gemmVector
       case .gemm64: Self.gemmGPU(tile: 64)
       case .gemm128: Self.gemmGPU(tile: 128)
       }
@@ -64,9 +65,9 @@ enum KernelID: Int, CaseIterable {
   case optimizer_step, sum_of_squares
   // random.cl
   case random, dropout
-  // gemm.cl, gemm_cpu.cl, gemm_gpu.cl
+  // gemm.cl, gemm_cpu.cl, gemm_vector.cl, gemm_gpu.cl
   case gemm_combine, gemm_tile_4, gemm_tile_6, gemm_tile_8, gemm_tile_12
-  case gemm_shared_64, gemm_shared_128
+  case gemm_vector, gemm_shared_64, gemm_shared_128
 
   var name: String { "\(self)" }
 
@@ -84,6 +85,7 @@ enum KernelID: Int, CaseIterable {
     case .gemm_tile_6: return .gemm6
     case .gemm_tile_8: return .gemm8
     case .gemm_tile_12: return .gemm12
+    case .gemm_vector: return .gemmVector
     case .gemm_shared_64: return .gemm64
     case .gemm_shared_128: return .gemm128
     default: return .gemm
