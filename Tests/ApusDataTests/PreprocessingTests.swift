@@ -50,6 +50,16 @@ import Testing
     }
   }
 
+  @Test func knowsNames() throws {
+    #expect(try Preprocessing.Kind(named: "min-max") == .minMax)
+    #expect(try Preprocessing.Kind(named: "scale=0.5") == .scale(by: 0.5))
+    #expect(try Preprocessing.Kind(named: "scale=1/255") == .scale(by: 1 / 255))
+    #expect(try Preprocessing.Kind(named: "normalize-standard") == .normalizeSample(.standard))
+    for name in ["", "scale=", "scale=0", "scale=1/0", "scale=a", "normalize-l3", "scale=1/2/3"] {
+      expectError("'\(name)' is unknown", "standardize") { try Preprocessing.Kind(named: name) }
+    }
+  }
+
   @Test func refusesMisuse() throws {
     let fitted = try Preprocessing.fit(.standardize, on: data)
     expectError("3 features", "has 2") {

@@ -88,6 +88,8 @@ import Testing
     expectError("t.csv:3:3", "missing") {
       try load("a,y\n1,2.5\n2,\n", DataOptions(task: .regression))
     }
+    expectError("t.csv:2:1", "decimal comma") { try load("a;y\n1,5;x\n2,5;x\n") }
+    expectError("t.csv:2:1", "'+-5' is no number") { try load("a,y\n+-5,x\n2,x\n") }
     expectError("no column 'z'", "'a'") { try load("a,y\n1,x\n", DataOptions(target: "z")) }
     expectError("no column '3'") { try load("a,y\n1,x\n", DataOptions(target: "3")) }
     expectError("single column") { try load("a\n1\n") }
@@ -112,6 +114,9 @@ import Testing
     #expect(labelled.labels == [1])
     let bare = try schema.dataset(table("4,red\n", hasHeader: false), name: "later")
     #expect(bare.features == [4, 0, 1])
+    let unwanted = try schema.dataset(
+      table("kind,size,colour\n?,1,red\n", hasHeader: true), name: "later", withTarget: false)
+    #expect(unwanted.labels.isEmpty)
     expectError("t.csv:3:3", "'colour'", "'green'", "'blue', 'red'") {
       try schema.dataset(table("size,colour\n1,red\n1,green\n"), name: "later")
     }

@@ -46,13 +46,16 @@ public enum Preprocessing: Codable, Sendable, Hashable {
       return .standardize(mean: mean, deviation: deviation)
     case .minMax:
       try requireExamples(dataset)
+      try requireFinite(dataset)
       let size = dataset.featureCount
       var low = Array(dataset.features[..<size])
       var high = low
-      for (index, x) in dataset.features.enumerated() {
-        try requireFinite(x, index, dataset)
-        low[index % size] = min(low[index % size], x)
-        high[index % size] = max(high[index % size], x)
+      for start in stride(from: 0, to: dataset.features.count, by: size) {
+        for feature in 0..<size {
+          let x = dataset.features[start + feature]
+          low[feature] = min(low[feature], x)
+          high[feature] = max(high[feature], x)
+        }
       }
       let range = zip(low, high).map { low, high in
         let range = high - low
@@ -120,17 +123,19 @@ extension Preprocessing.SampleNorm {
 extension Preprocessing {
   private static func moments(_ dataset: Dataset) throws -> (mean: [Float], deviation: [Float]) {
     try requireExamples(dataset)
+    try requireFinite(dataset)
     let size = dataset.featureCount
     var sums = [Double](repeating: 0, count: size)
-    for (index, x) in dataset.features.enumerated() {
-      try requireFinite(x, index, dataset)
-      sums[index % size] += Double(x)
+    for start in stride(from: 0, to: dataset.features.count, by: size) {
+      for feature in 0..<size { sums[feature] += Double(dataset.features[start + feature]) }
     }
     let means = sums.map { $0 / Double(dataset.count) }
     var squares = [Double](repeating: 0, count: size)
-    for (index, x) in dataset.features.enumerated() {
-      let difference = Double(x) - means[index % size]
-      squares[index % size] += difference * difference
+    for start in stride(from: 0, to: dataset.features.count, by: size) {
+      for feature in 0..<size {
+        let difference = Double(dataset.features[start + feature]) - means[feature]
+        squares[feature] += difference * difference
+      }
     }
     let deviations = zip(squares, means).map { square, mean in
       let deviation = (square / Double(dataset.count)).squareRoot()
@@ -149,15 +154,14 @@ extension Preprocessing {
     }
   }
 
-  private static func requireFinite(_ x: Float, _ index: Int, _ dataset: Dataset) throws {
-    guard x.isFinite else {
-      let feature = index % dataset.featureCount
-      let name = dataset.featureNames.map { " (\($0[feature]))" } ?? ""
-      throw ApusError(
-        .data, operation: "Preprocessing",
-        "feature \(feature)\(name) of example \(index / dataset.featureCount) of \(dataset.name) "
-          + "is \(x); replace it by a finite value")
-    }
+  private static func requireFinite(_ dataset: Dataset) throws {
+    guard let index = dataset.features.firstIndex(where: { !$0.isFinite }) else { return }
+    let feature = index % dataset.featureCount
+    let name = dataset.featureNames.map { " (\($0[feature]))" } ?? ""
+    throw ApusError(
+      .data, operation: "Preprocessing",
+      "feature \(feature)\(name) of example \(index / dataset.featureCount) of \(dataset.name) "
+        + "is \(dataset.features[index]); replace it by a finite value")
   }
 
   private func requireFitted(_ shift: [Float], _ divisor: [Float], _ featureCount: Int) throws {

@@ -72,9 +72,12 @@ package struct CSVTable {
     let range = self[row, column].range
     guard range.count < 64, let first = bytes[range].first else { return nil }
     guard bytes[range].allSatisfy({ CSVTable.numeric.contains($0) }) else { return nil }
-    let text = String(
-      decoding: first == 0x2B ? bytes[range].dropFirst() : bytes[range], as: UTF8.self)
-    return Float(text)
+    var digits = bytes[range]
+    if first == 0x2B {
+      digits = digits.dropFirst()
+      if digits.first == 0x2D { return nil }
+    }
+    return Float(String(decoding: digits, as: UTF8.self))
   }
 
   private static let numeric = Set("0123456789+-.eE".utf8)

@@ -86,7 +86,14 @@ extension CSVTable {
       }
     }
     guard let row = firstOther else { return true }
-    guard numbers > 0 else { return false }
+    guard numbers > 0 else {
+      if hasDecimalComma(row, column) {
+        throw error(
+          row, column,
+          "'\(try text(row, column))' looks like a number with a decimal comma; write a point")
+      }
+      return false
+    }
     if isMissing(row, column) {
       throw error(
         row, column,
@@ -96,6 +103,16 @@ extension CSVTable {
       row, column,
       "'\(try text(row, column))' is no number, though \(numbers) other fields of the column are; "
         + "correct it, or declare the column categorical")
+  }
+
+  /// Digits, a comma, digits: a number of the continental kind, which would pass for a category.
+  private func hasDecimalComma(_ row: Int, _ column: Int) -> Bool {
+    var field = bytes[self[row, column].range]
+    if field.first == UInt8(ascii: "-") { field = field.dropFirst() }
+    let parts = field.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+    let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+    return parts.count == 2
+      && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { digits.contains($0) } }
   }
 
   private func isNotFinite(_ row: Int, _ column: Int) -> Bool {

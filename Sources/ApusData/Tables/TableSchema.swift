@@ -65,17 +65,20 @@ public struct TableSchema: Codable, Sendable, Hashable {
   }
 
   /// Reads a CSV or TSV file and encodes it by this schema. Columns are found by name where the
-  /// schema has names; more columns than needed do no harm then. The target may be absent: the dataset
-  /// then has no labels. Throws with file, line and column for a field that does not fit.
-  public func dataset(readingFrom path: String, options: DataOptions = DataOptions()) throws
-    -> Dataset
-  {
+  /// schema has names; more columns than needed do no harm then. Where the target column is absent, or
+  /// not wanted, the dataset has no labels. Throws with file, line and column for a field that does not
+  /// fit.
+  public func dataset(
+    readingFrom path: String, options: DataOptions = DataOptions(), withTarget: Bool = true
+  ) throws -> Dataset {
     let table = try CSVTable(
       path: path, delimiter: options.delimiter, hasHeader: options.hasHeader ?? hasHeader)
-    return try dataset(table, name: path)
+    return try dataset(table, name: path, withTarget: withTarget)
   }
 
-  package func dataset(_ table: CSVTable, name: String) throws -> Dataset {
+  package func dataset(
+    _ table: CSVTable, name: String, withTarget: Bool = true
+  ) throws -> Dataset {
     let places = try place(in: table)
     let encodings = columns.map(Encoding.init)
     var features: [Float] = []
@@ -87,7 +90,7 @@ public struct TableSchema: Codable, Sendable, Hashable {
     }
     var labels: [Int32] = []
     var targets: [Float]?
-    if let column = places.target {
+    if withTarget, let column = places.target {
       switch target {
       case .number: targets = try (0..<table.rowCount).map { try table.finite($0, column) }
       case .classes(let names): labels = try TableSchema.labels(table, column, names)
