@@ -70,11 +70,12 @@ struct Placed {
     return now
   }
 
-  /// The elements in such bytes, row-major.
+  /// The elements in such bytes, row-major; of a `bool` the byte itself, which must be 0 or 1.
   func decode(_ bytes: [UInt8]) throws -> [Double] {
     guard operand.count > 0 else { return [] }
     let encoded = Operand(
-      storage: try oracle.allocate(byteCount: bytes.count), dtype: operand.dtype,
+      storage: try oracle.allocate(byteCount: bytes.count),
+      dtype: operand.dtype == .bool ? .uint8 : operand.dtype,
       layout: operand.layout)
     try bytes.withUnsafeBytes { try oracle.upload($0, to: encoded.storage, byteOffset: 0) }
     let target = try oracle.temporary(operand.shape, .float64)

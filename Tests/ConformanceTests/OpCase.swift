@@ -19,10 +19,43 @@ struct OpCase: Sendable, CustomTestStringConvertible {
   var testDescription: String { name }
   var isFused: Bool { trials.contains { $0.operation.isFused } }
 
-  static let all: [OpCase] =
-    unaryCases + unaryBackwardCases + binaryCases + scalarCases + comparisonCases + ternaryCases
-    + movementCases + reductionCases + gemmCases + indexCases + orderCases + randomCases
-    + fusedCases + optimizerCases
+  static let all: [OpCase] = {
+    let cases =
+      unaryCases + unaryBackwardCases + binaryCases + scalarCases + comparisonCases + ternaryCases
+      + movementCases + reductionCases + gemmCases + indexCases + orderCases + randomCases
+      + fusedCases + optimizerCases
+    let chosen = cases.filter { opCase in
+      selection.isEmpty || selection.contains { opCase.name.hasPrefix($0) }
+    }
+    guard let largest else { return chosen }
+    return chosen.map { $0.reduced(to: largest) }
+  }()
+
+  /// Set `APUS_TEST_CASES` to test only those whose name begins so, separated by commas.
+  private static let selection: [String] =
+    (ProcessInfo.processInfo.environment["APUS_TEST_CASES"] ?? "")
+    .split(separator: ",").map(String.init)
+
+  /// Set `APUS_TEST_LARGEST` to leave out operands of more elements and most placements, for devices
+  /// that are simulated.
+  private static let largest = ProcessInfo.processInfo.environment["APUS_TEST_LARGEST"]
+    .flatMap { Int($0) }
+
+  private func reduced(to largest: Int) -> OpCase {
+    func count(_ shape: [Int]) -> Int { shape.reduce(1, *) }
+    let kept = trials.filter { trial in
+      trial.inputs.allSatisfy { count($0.shape) <= largest }
+        && trial.outputs.allSatisfy { count($0.shape) <= largest }
+    }
+    return OpCase(
+      name, tolerance,
+      kept.map { trial in
+        var trial = trial
+        let placements = trial.placements.filter { $0 == .dense || $0 == .mixed }
+        trial.placements = trial.outputs.contains { count($0.shape) > 300 } ? [.dense] : placements
+        return trial
+      })
+  }
 }
 
 /// `|got − want| ≤ limit · (scale + |want|)`, with the reason for the limit; the trial has the
