@@ -57,14 +57,16 @@ extension GemmBlocks {
   init(_ problem: GemmProblem, _ device: OpenCLDeviceDescription) {
     let panel = device.panelWidth
     height = Self.height(rows: problem.m, panel: panel)
-    // A slice of a panel, two vectors wide, takes at most two thirds of a first-level cache.
-    let deepest = min(208, max(16, device.localMemory / 2 / (4 * panel) / 16 * 16))
+    // A slice of a panel, two vectors wide, takes at most two thirds of a first-level cache, and the
+    // smallest block half of the scratch area.
+    let room = device.localMemory / 8 - height * panel - 64
+    let deepest = min(208, max(16, room / (panel + height) / 16 * 16))
     let slices = max(1, (problem.k + deepest - 1) / deepest)
     depth = max(1, slices == 1 ? problem.k : (problem.k / slices + 16) / 16 * 16)
     rows = height
     columns = panel
     parts = 1
-    packsS = false
+    packsS = problem.s.columnStep != 1
     tileStart = 0
     scratch = 0
     cycles = .infinity
@@ -100,7 +102,6 @@ extension GemmBlocks {
           candidate.columns = min(wide * panel, (problem.n + panel - 1) / panel * panel)
           let wanted = (problem.m + tall - 1) / tall
           candidate.rows = (wanted + height - 1) / height * height
-          candidate.packsS = problem.s.columnStep != 1
           candidate.measure(problem, panel, slices, units)
           if candidate.scratch <= device.localMemory / 2 && candidate.cycles < cycles {
             self = candidate

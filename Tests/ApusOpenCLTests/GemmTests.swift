@@ -80,8 +80,10 @@ private func product(
       }
     }
     let label = "\(kind) \(batch)x\(m)x\(n)x\(k) \(transposeA) \(transposeB) \(transposeOut)"
-    #expect(agrees(values, want, depth: k), "\(label)")
-    #expect(got.allSatisfy { $0 == guardWord }, "guard words of \(label)")
+    let isRight = agrees(values, want, depth: k)
+    let isGuarded = got.allSatisfy { $0 == guardWord }
+    #expect(isRight, "\(label)")
+    #expect(isGuarded, "guard words of \(label)")
     // Dense outputs take the vector stores.
     let dense = try device.temporary([batch, m, n])
     let target =
@@ -95,7 +97,8 @@ private func product(
         let (z, rest) = (index / (m * n), index % (m * n))
         return again[z * m * n + rest % n * m + rest / n]
       } : again
-    #expect(turned == values, "dense output of \(label)")
+    let isSame = turned == values
+    #expect(isSame, "dense output of \(label)")
   }
 
   @Test(arguments: kinds, sizes)
