@@ -11,16 +11,19 @@ public struct Classifier: Sendable {
   public let preprocessing: Preprocessing
   public let classNames: [String]
   public let schema: TableSchema?
+  /// The largest pixel value of the training images; an image file's bytes are scaled to it.
+  public let pixelMaximum: Float?
   public let device: Device
 
   public init(
     model: GraphModel, preprocessing: Preprocessing, classNames: [String],
-    schema: TableSchema? = nil, device: Device
+    schema: TableSchema? = nil, pixelMaximum: Float? = nil, device: Device
   ) {
     self.model = model
     self.preprocessing = preprocessing
     self.classNames = classNames
     self.schema = schema
+    self.pixelMaximum = pixelMaximum
     self.device = device
   }
 
@@ -40,6 +43,7 @@ public struct Classifier: Sendable {
       model: file.model,
       preprocessing: try decoded("preprocessing", as: Preprocessing.self) ?? .none,
       classNames: file.classNames, schema: try decoded("schema", as: TableSchema.self),
+      pixelMaximum: try decoded("pixelMaximum", as: [Float].self)?.first,
       device: device)
     guard let outputs = model.outputShapes.first?.last, outputs == classNames.count else {
       throw ApusError(
@@ -57,6 +61,7 @@ public struct Classifier: Sendable {
     }
     var extras = ["preprocessing": try text(preprocessing)]
     if let schema { extras["schema"] = try text(schema) }
+    if let pixelMaximum { extras["pixelMaximum"] = try text([pixelMaximum]) }
     try ModelFile(model, classNames: classNames, extras: extras).write(to: path)
   }
 

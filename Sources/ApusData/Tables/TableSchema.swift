@@ -39,6 +39,16 @@ public struct TableSchema: Codable, Sendable, Hashable {
   /// Whether columns are found by name (the training table had a header) or by place.
   public let hasHeader: Bool
 
+  public init(
+    columns: [Column], targetName: String, targetPosition: Int, target: Target, hasHeader: Bool
+  ) {
+    self.columns = columns
+    self.targetName = targetName
+    self.targetPosition = targetPosition
+    self.target = target
+    self.hasHeader = hasHeader
+  }
+
   /// The number of values one row becomes.
   public var featureCount: Int {
     columns.reduce(0) { sum, column in

@@ -1,0 +1,66 @@
+import ApusCPU
+import ApusDevice
+import ApusOpenCL
+import ApusReference
+
+/// The devices of this machine, by the names that users select them by: `auto`, `cpu`, `opencl` (the
+/// same as `opencl:0`), `opencl:N`, `reference`.
+public enum Devices {
+  /// Opens a device.
+  /// - Throws: ``ApusError`` for an unknown name (it lists the known ones) or a device that is not
+  ///   there (it says what to install). There is never a silent fallback to another device.
+  public static func named(_ name: String) throws -> Device {
+    switch name {
+    case "auto": return try automatic().device
+    case "cpu": return Device(try CPUBackend())
+    case "reference": return Device(ReferenceBackend())
+    case "opencl": return Device(try OpenCLBackend(index: 0))
+    default:
+      if name.hasPrefix("opencl:"), let index = Int(name.dropFirst(7)), index >= 0 {
+        return Device(try OpenCLBackend(index: index))
+      }
+      throw ApusError(
+        .device, operation: "device",
+        "'\(name)' is unknown; use auto, cpu, opencl, opencl:N or reference "
+          + "(`apus devices` lists what this machine has)")
+    }
+  }
+
+  /// The best device and why: the first GPU, else the CPU backend.
+  public static func automatic() throws -> (device: Device, reason: String) {
+    let found: [DeviceInfo]
+    do {
+      found = try OpenCLBackend.devices()
+    } catch {
+      return (try named("cpu"), "no OpenCL device was found, so the processor computes by BLAS")
+    }
+    if let index = found.firstIndex(where: { $0.kind == .gpu }) {
+      return (
+        try named("opencl:\(index)"), "\(found[index].product) is the first GPU of this machine"
+      )
+    }
+    return (
+      try named("cpu"),
+      "the \(found.count == 1 ? "only OpenCL device is" : "OpenCL devices are") no GPU, "
+        + "so the processor computes by BLAS"
+    )
+  }
+
+  /// What each device of this machine says of itself. OpenCL devices are missing where there is no
+  /// platform; ``openCLProblem()`` tells why.
+  public static func list() throws -> [DeviceInfo] {
+    let openCL = (try? OpenCLBackend.devices()) ?? []
+    return [try CPUBackend().info] + openCL + [ReferenceBackend().info]
+  }
+
+  /// Why there is no OpenCL device, nil where there is one.
+  public static func openCLProblem() -> ApusError? {
+    do {
+      _ = try OpenCLBackend.devices()
+      return nil
+    } catch {
+      return error as? ApusError
+        ?? ApusError(.device, operation: "opencl", "\(error)")
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import ArgumentParser
+
+@main
+struct ApusCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "apus",
+    abstract: "Train, evaluate and use neural networks on the CPU or any OpenCL device.",
+    discussion: """
+      A first model, from data that comes with the program:
+
+        apus train --data digits --model mlp --epochs 20 --output digits.safetensors
+        apus evaluate --model digits.safetensors --data digits
+        apus predict --model digits.safetensors --input digit.png --output digit.json
+
+      The same commands run on another device with --device: auto, cpu, opencl, opencl:N, reference.
+      """,
+    version: "0.1.0",
+    subcommands: [
+      Train.self, Evaluate.self, Predict.self, ListDevices.self, Summary.self, Presets.self,
+      Demo.self,
+    ])
+}

@@ -1,0 +1,117 @@
+import Apus
+import ArgumentParser
+import Foundation
+
+/// `apus evaluate`.
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure a saved model on labelled data.",
+    discussion: """
+      Data sets known by name are judged on their test part, files as a whole. Precision, recall and
+      F1 are macro averages: each class counts the same.
+      """)
+
+  @Option(help: "A model file of `apus train`.")
+  var model: String
+
+  @OptionGroup var data: DataArguments
+  @OptionGroup var device: DeviceOptions
+
+  @Option(help: "Which part of the data: test, train or all. Default: test where there is one.")
+  var split: Split?
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  enum Split: String, ExpressibleByArgument, CaseIterable { case test, train, all }
+
+  func run() throws {
+    let classifier = try Classifier(path: model, on: try device.open(quiet: true))
+    let examples = try load(classifier)
+    let evaluation = try classifier.evaluate(examples)
+    let report = try ClassificationReport(
+      predictions: evaluation.predictions, labels: examples.labels,
+      classNames: classifier.classNames)
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys]
+      let result = EvaluationResult(report: report, loss: evaluation.loss)
+      Console.print(String(decoding: try encoder.encode(result), as: UTF8.self))
+    } else {
+      Console.print(text(report, evaluation.loss))
+    }
+  }
+
+  private func load(_ classifier: Classifier) throws -> Dataset {
+    let options = data.options(seed: 0, testFraction: 0, quiet: json)
+    if data.isTable, let schema = classifier.schema {
+      let table = try schema.dataset(readingFrom: data.data, options: options)
+      guard table.labels.count == table.count else {
+        throw ApusError(
+          .data, operation: data.data,
+          "has no column '\(schema.targetName)'; evaluating needs the true classes")
+      }
+      return table
+    }
+    let loaded = try DataSource.load(data.data, options: options)
+    switch split {
+    case nil: return loaded.test ?? loaded.train
+    case .train: return loaded.train
+    case .test:
+      guard let test = loaded.test else {
+        throw ApusError(.data, operation: data.data, "has no test part; use --split all")
+      }
+      return test
+    case .all: return try loaded.test.map { try loaded.train.appending($0) } ?? loaded.train
+    }
+  }
+
+  private func text(_ report: ClassificationReport, _ loss: Double) -> String {
+    func short(_ value: Double) -> String { String(format: "%.4f", value) }
+    var rows = [["class", "precision", "recall", "f1", "examples"]]
+    for scores in report.classes {
+      rows.append([
+        scores.name, short(scores.precision), short(scores.recall), short(scores.f1),
+        "\(scores.support)",
+      ])
+    }
+    rows.append([
+      "all (macro)", short(report.precision), short(report.recall), short(report.f1),
+      "\(report.count)",
+    ])
+    var lines = ["accuracy \(Console.percent(report.accuracy))  loss \(short(loss))", ""]
+    lines += [Console.table(rows), "", "confusion (rows: truth, columns: prediction)"]
+    let names = report.classes.map(\.name)
+    let matrix = zip(names, report.confusionMatrix).map { [$0] + $1.map(String.init) }
+    lines.append(Console.table([[""] + names] + matrix))
+    return lines.joined(separator: "\n")
+  }
+}
+
+/// What `evaluate --json` prints.
+private struct EvaluationResult: Encodable {
+  let accuracy, precision, recall, f1, loss: Double
+  let confusionMatrix: [[Int]]
+  let count: Int
+  let classes: [ClassificationReport.PerClass]
+
+  init(report: ClassificationReport, loss: Double) {
+    accuracy = report.accuracy
+    precision = report.precision
+    recall = report.recall
+    f1 = report.f1
+    confusionMatrix = report.confusionMatrix
+    count = report.count
+    classes = report.classes
+    self.loss = loss
+  }
+}
+
+extension Dataset {
+  /// Both sets, one after the other.
+  fileprivate func appending(_ other: Dataset) throws -> Dataset {
+    try Dataset(
+      name: name, features: features + other.features, featureShape: featureShape,
+      labels: labels + other.labels, classNames: classNames, featureNames: featureNames)
+  }
+}

@@ -1,0 +1,100 @@
+import Apus
+import ArgumentParser
+import Foundation
+
+/// `apus predict`.
+struct Predict: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Classify new examples with a saved model.",
+    discussion: """
+      Input: a .csv or .tsv table with the columns the model was trained on (the target may be
+      missing), an .npy array, an IDX file, or a .png image of the model's size. Output: .csv or
+      .json, with the probability of every class.
+      """)
+
+  @Option(help: "A model file of `apus train`.")
+  var model: String
+
+  @Option(help: "The examples: .csv, .tsv, .npy, IDX (also .gz) or .png.")
+  var input: String
+
+  @Option(help: "Where to write: a .csv or .json file, or - for CSV on standard output.")
+  var output: String
+
+  @OptionGroup var device: DeviceOptions
+
+  @Flag(inversion: .prefixedNo, help: "Whether the first line of a table holds names.")
+  var header: Bool?
+
+  func run() throws {
+    let kind = (output as NSString).pathExtension.lowercased()
+    guard output == "-" || kind == "csv" || kind == "json" else {
+      throw ApusError(
+        .value, operation: output, "ends neither in .csv nor in .json; name the output so")
+    }
+    if output != "-" { try ApusDevice.AtomicFile.requireWritable(output) }
+    let classifier = try Classifier(path: model, on: try device.open(quiet: true))
+    let examples = try PredictionInput(path: input, hasHeader: header).examples(for: classifier)
+    let predictions = Predictions(
+      probabilities: try classifier.probabilities(examples), classNames: classifier.classNames)
+    let text = kind == "json" ? try predictions.json() : predictions.csv()
+    if output == "-" {
+      FileHandle.standardOutput.write(Data(text.utf8))
+    } else {
+      try ApusDevice.AtomicFile.write(Data(text.utf8), to: output)
+    }
+  }
+}
+
+/// Probabilities with their classes, and how they are written.
+struct Predictions {
+  struct Row: Encodable {
+    let index: Int
+    let prediction: String
+    let probability: Float
+    let probabilities: [String: Float]
+  }
+
+  let rows: [Row]
+  private let classNames: [String]
+
+  /// - Parameter probabilities: Row-major `[count, classes]`.
+  init(probabilities: [Float], classNames: [String]) {
+    self.classNames = classNames
+    let classes = max(classNames.count, 1)
+    rows = (0..<probabilities.count / classes).map { index in
+      let row = probabilities[index * classes..<(index + 1) * classes]
+      let best = row.indices.max { row[$0] < row[$1] } ?? row.startIndex
+      return Row(
+        index: index, prediction: classNames[best - row.startIndex], probability: row[best],
+        probabilities: Dictionary(
+          zip(classNames, row), uniquingKeysWith: { first, _ in first }))
+    }
+  }
+
+  func csv() -> String {
+    let head = ["index", "prediction", "probability"] + classNames.map { "p_\($0)" }
+    let body = rows.map { row in
+      ["\(row.index)", row.prediction, "\(row.probability)"]
+        + classNames.map { "\(row.probabilities[$0] ?? 0)" }
+    }
+    return ([head] + body).map { $0.map(Self.quoted).joined(separator: ",") + "\n" }.joined()
+  }
+
+  func json() throws -> String {
+    struct Document: Encodable {
+      let classes: [String]
+      let predictions: [Row]
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    let document = Document(classes: classNames, predictions: rows)
+    return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
+  }
+
+  /// RFC 4180.
+  private static func quoted(_ field: String) -> String {
+    guard field.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return field }
+    return "\"" + field.replacing("\"", with: "\"\"") + "\""
+  }
+}

@@ -1,0 +1,64 @@
+import Apus
+import ArgumentParser
+import Foundation
+
+/// `--device`, the same everywhere.
+struct DeviceOptions: ParsableArguments {
+  @Option(help: "Where to compute: auto, cpu, opencl, opencl:N or reference.")
+  var device = "auto"
+
+  /// Opens the device; for `auto` says on standard error what was chosen and why.
+  func open(quiet: Bool) throws -> Device {
+    guard device == "auto" else { return try Devices.named(device) }
+    let (chosen, reason) = try Devices.automatic()
+    if !quiet { Console.note("device: \(chosen) (\(reason))") }
+    return chosen
+  }
+}
+
+/// How data is named and read.
+struct DataArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A built-in name or a path.",
+      discussion: """
+        Built in: digits, iris. Looked for in --data-dir or downloaded: mnist, fashion-mnist.
+        Paths: a .csv or .tsv table, an .npz archive (arrays x and y), a folder of IDX files.
+        """))
+  var data: String
+
+  @Option(help: "A folder that holds named data sets such as fashion-mnist.")
+  var dataDir: String?
+
+  @Option(help: "The target column of a table, by name or number (from 1). Default: the last.")
+  var target: String?
+
+  @Flag(inversion: .prefixedNo, help: "Whether the first line of a table holds names.")
+  var header: Bool?
+
+  @Option(help: "Columns of a table to treat as categories though they hold numbers.")
+  var categorical: [String] = []
+
+  @Flag(help: "Never download.")
+  var offline = false
+
+  func options(seed: UInt64, testFraction: Double, quiet: Bool) -> DataOptions {
+    var options = DataOptions(
+      dataDirectory: dataDir, target: target, hasHeader: header, categoricalColumns: categorical,
+      testFraction: testFraction, seed: seed, allowDownload: !offline)
+    if !quiet {
+      options.progress = { file, received, total in
+        let amount = total.map { "\(received * 100 / max($0, 1)) %" } ?? "\(received) bytes"
+        Console.note("download: \(file) \(amount)")
+      }
+    }
+    return options
+  }
+
+  /// Whether the path names a table, which a model file's schema can read.
+  var isTable: Bool {
+    let plain = data.lowercased().hasSuffix(".gz") ? String(data.dropLast(3)) : data
+    return ["csv", "tsv", "txt", "data", "tab"]
+      .contains((plain as NSString).pathExtension.lowercased())
+  }
+}
