@@ -72,20 +72,24 @@ let package = Package(
       dependencies: ["Apus", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Sources/ApusCLI", swiftSettings: settings),
 
+    .target(
+      name: "TestSupport", dependencies: ["Apus", "ApusReference"], path: "Tests/TestSupport",
+      swiftSettings: settings),
     tests(of: "ApusDevice", imports: ["ApusReference"], resources: [.copy("Golden")]),
     tests(of: "ApusCPU", imports: ["ApusDevice", "ApusReference", "CVector"]),
     tests(of: "ApusOpenCL", imports: ["ApusDevice", "ApusReference", "COpenCL"]),
-    tests(of: "ApusTensor", imports: ["Apus"], resources: [.copy("Golden")]),
-    tests(of: "ApusNN", imports: ["Apus"], resources: [.copy("Golden")]),
-    tests(of: "ApusOptimizers", imports: ["Apus"], resources: [.copy("Golden")]),
+    tests(of: "ApusTensor", imports: ["Apus", "TestSupport"]),
+    tests(of: "ApusNN", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
+    tests(of: "ApusOptimizers", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusData", imports: ["ApusDevice"], resources: [.copy("Golden")]),
     tests(of: "ApusMetrics", imports: ["ApusDevice"], resources: [.copy("Golden")]),
-    tests(of: "ApusTraining", imports: ["Apus"]),
+    tests(of: "ApusTraining", imports: ["Apus", "TestSupport"]),
     .testTarget(
       name: "ConformanceTests",
       dependencies: ["ApusDevice", "ApusReference", "ApusCPU", "ApusOpenCL"],
       swiftSettings: settings),
-    .testTarget(name: "CommandTests", dependencies: ["Apus", "apus"], swiftSettings: settings),
+    .testTarget(
+      name: "CommandTests", dependencies: ["Apus", "apus", "TestSupport"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

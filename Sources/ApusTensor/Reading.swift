@@ -10,7 +10,7 @@ extension Tensor {
         .dtype, operation: "scalars",
         "the tensor is \(dtype), not \(T.dtype); cast it with `to(.\(T.dtype))` first")
     }
-    let source = try contiguous().operand
+    let source = try detached.contiguous().operand
     let count = source.count
     guard count > 0 else { return [] }
     return try [T](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -24,7 +24,7 @@ extension Tensor {
 
   /// The raw row-major bytes. Waits for the device.
   public func bytes() throws -> [UInt8] {
-    let source = try contiguous().operand
+    let source = try detached.contiguous().operand
     let size = source.count * dtype.byteCount
     guard size > 0 else { return [] }
     return try [UInt8](unsafeUninitializedCapacity: size) { buffer, initialized in
@@ -49,7 +49,7 @@ extension Tensor {
     case .int32: return Double(try scalars(as: Int32.self)[0])
     case .uint8: return Double(try scalars(as: UInt8.self)[0])
     case .bool: return try scalars(as: Bool.self)[0] ? 1 : 0
-    case .float16, .bfloat16: return try to(.float32).item()
+    case .float16, .bfloat16: return try detached.to(.float32).item()
     }
   }
 

@@ -72,7 +72,8 @@ struct DescriptionTests {
   ])
   func namesTheMistake(_ json: String, _ part: String) throws {
     let error = #expect(throws: ApusError.self) { try model(json) }
-    #expect(error?.description.contains(part) == true, "\(error.map(String.init(describing:)) ?? "")")
+    #expect(
+      error?.description.contains(part) == true, "\(error.map(String.init(describing:)) ?? "")")
   }
 
   @Test func presetsTakeShapesFromTheData() throws {

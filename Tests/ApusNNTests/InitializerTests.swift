@@ -60,6 +60,8 @@ struct InitializerTests {
   }
 
   @Test func needsFans() {
-    #expect(throws: ApusError.self) { try Initializer.xavierUniform().values([5], key: RandomKey(1)) }
+    #expect(throws: ApusError.self) {
+      try Initializer.xavierUniform().values([5], key: RandomKey(1))
+    }
   }
 }

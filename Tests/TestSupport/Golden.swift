@@ -16,7 +16,9 @@ public struct GoldenArray: Decodable, Sendable {
 }
 
 /// Reads a file of a test target's `Golden` folder.
-public func golden<T: Decodable>(_ name: String, in bundle: Bundle, as type: T.Type = T.self) throws -> T {
+public func golden<T: Decodable>(_ name: String, in bundle: Bundle, as type: T.Type = T.self) throws
+  -> T
+{
   guard let url = bundle.url(forResource: "Golden/" + name, withExtension: "json") else {
     throw ApusError(.file, operation: name, "is missing from the test resources")
   }

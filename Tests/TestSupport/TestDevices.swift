@@ -1,4 +1,5 @@
 import Apus
+import ApusReference
 import Foundation
 
 /// The devices that tests run on: all that this machine has.
