@@ -1,1 +1,236 @@
+// Loops and threads of the CPU backend, in C because the instruction set is chosen at run time: every
+// loop is compiled for the baseline of the architecture and, on x86-64, for AVX2 with FMA and for
+// AVX-512 too.
+//
+// Strides are in elements unless a name says otherwise. Functions that may run on several threads cut
+// their work at places that depend on its size alone, so results do not vary from run to run, nor with
+// the number of threads.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// MARK: Instruction set (level.c)
+
+/// 0 baseline (SSE2 or NEON), 1 AVX2 with FMA, 2 AVX-512.
+int apus_level(void);
+/// The best level of this machine.
+int apus_best_level(void);
+/// For tests: selects a level no better than the best; returns the level in force.
+int apus_force_level(int level);
+
+// MARK: Threads (pool.c)
+
+typedef void (*apus_body)(void *_Nullable context, ptrdiff_t begin, ptrdiff_t end);
+
+/// Calls `body` for `[0, count)` in pieces of `grain`, on all threads; returns when all are done. A call
+/// from within a body, or while another thread has the pool, runs on the calling thread.
+void apus_parallel_for(
+    ptrdiff_t count, ptrdiff_t grain, apus_body _Nonnull body, void *_Nullable context);
+/// The number of threads, the calling one included: the available cores, or `APUS_NUM_THREADS`.
+int apus_thread_count(void);
+/// For tests and measurements: limits the threads used; 0 restores all.
+void apus_limit_threads(int threads);
+
+// MARK: Memory (memory.c)
+
+typedef struct apus_memory apus_memory;
+
+typedef struct {
+  ptrdiff_t allocations, pool_hits, bytes_in_use, peak_bytes_in_use;
+} apus_memory_counters;
+
+/// A pool that hands out no more than `limit` bytes at a time.
+apus_memory *_Nullable apus_memory_create(ptrdiff_t limit);
+void apus_memory_destroy(apus_memory *_Nonnull memory);
+/// At least `bytes` bytes aligned to 128, or NULL.
+void *_Nullable apus_memory_take(apus_memory *_Nonnull memory, ptrdiff_t bytes);
+void apus_memory_give(apus_memory *_Nonnull memory, void *_Nonnull block, ptrdiff_t bytes);
+apus_memory_counters apus_memory_read(apus_memory *_Nonnull memory);
+
+// MARK: Element-wise functions (elementwise.c)
+
+typedef enum {
+  // float → float; also fused with a bias.
+  APUS_NEGATE, APUS_ABS, APUS_SIGN, APUS_SQUARE, APUS_EXP, APUS_EXPM1, APUS_LOG, APUS_LOG1P, APUS_SQRT,
+  APUS_RSQRT, APUS_RECIPROCAL, APUS_SIN, APUS_COS, APUS_TANH, APUS_ERF, APUS_FLOOR, APUS_CEIL,
+  APUS_ROUND, APUS_SIGMOID, APUS_RELU, APUS_SILU, APUS_LEAKY_RELU, APUS_ELU, APUS_GELU, APUS_GELU_TANH,
+  APUS_SOFTPLUS, APUS_CLAMP, APUS_IDENTITY,
+  // saved, dy → dx in the order above.
+  APUS_BACKWARD,
+  // float or bool predicates of one operand, then int32 functions.
+  APUS_NOT = APUS_BACKWARD + APUS_IDENTITY + 1, APUS_IS_NAN, APUS_IS_FINITE,
+  APUS_IS_NAN_64, APUS_IS_FINITE_64, APUS_INT_NEGATE, APUS_INT_ABS, APUS_INT_SIGN, APUS_INT_SQUARE,
+  // a, b → out.
+  APUS_ADD, APUS_SUBTRACT, APUS_MULTIPLY, APUS_DIVIDE, APUS_POWER, APUS_ATAN2, APUS_MAXIMUM, APUS_MINIMUM,
+  APUS_REMAINDER, APUS_AND, APUS_OR, APUS_XOR, APUS_INT_ADD, APUS_INT_SUBTRACT, APUS_INT_MULTIPLY,
+  APUS_INT_MAXIMUM, APUS_INT_MINIMUM,
+  // a, b → bool: six comparisons of float32, six of int32, six of bytes.
+  APUS_EQUAL, APUS_INT_EQUAL = APUS_EQUAL + 6, APUS_BYTE_EQUAL = APUS_INT_EQUAL + 6,
+  // condition, a, b → out by size 1, 2, 4, 8; then a · b + c and a + (b − a) · c.
+  APUS_SELECT = APUS_BYTE_EQUAL + 6, APUS_MULTIPLY_ADD = APUS_SELECT + 4, APUS_LERP,
+  // The same bits, by size 1, 2, 4, 8.
+  APUS_MOVE,
+  // Conversions: APUS_CAST + 7 · from + to in the order float32, float64, float16, bfloat16, int32,
+  // uint8, bool.
+  APUS_CAST = APUS_MOVE + 4,
+  APUS_OPERATION_COUNT = APUS_CAST + 49,
+} apus_operation;
+
+/// Parameters of a function, such as a slope or limits.
+typedef struct {
+  float a, b;
+  /// Set by the engine: the result does not fit in the cache and may go straight to memory.
+  int stream;
+} apus_parameters;
+
+enum { APUS_MAX_RANK = 8 };
+
+/// `out = f(a, b, c)` over strided views of one shape; unused operands are NULL. `rank` is at most 8.
+void apus_elementwise(
+    apus_operation operation, apus_parameters parameters, int rank,
+    const ptrdiff_t *_Nonnull shape, void *_Nonnull out, const ptrdiff_t *_Nonnull out_strides,
+    const void *_Nullable a, const ptrdiff_t *_Nullable a_strides, const void *_Nullable b,
+    const ptrdiff_t *_Nullable b_strides, const void *_Nullable c,
+    const ptrdiff_t *_Nullable c_strides);
+
+/// Moves elements of `size` bytes between strided views, by tiles where axes are exchanged.
+void apus_copy(
+    int size, int rank, const ptrdiff_t *_Nonnull shape, void *_Nonnull out,
+    const ptrdiff_t *_Nonnull out_strides, const void *_Nonnull x,
+    const ptrdiff_t *_Nonnull x_strides);
+
+/// `z = f(z + bias)` in place on `rows × columns`; the bias may be NULL. On the calling thread.
+void apus_bias_activation(
+    apus_operation activation, apus_parameters parameters, ptrdiff_t rows, ptrdiff_t columns,
+    float *_Nonnull z, ptrdiff_t row_stride, const float *_Nullable bias);
+
+/// `dz = dy · f′(y)` on `rows × columns` and, unless NULL, `dbias`, the sums of its columns.
+void apus_activation_backward(
+    apus_operation activation, apus_parameters parameters, ptrdiff_t rows, ptrdiff_t columns,
+    const float *_Nonnull y, ptrdiff_t y_stride, const float *_Nonnull dy, ptrdiff_t dy_stride,
+    float *_Nonnull dz, ptrdiff_t dz_stride, float *_Nullable dbias, float *_Nullable partials);
+/// How many rows of `columns` floats `apus_activation_backward` wants as `partials`.
+ptrdiff_t apus_activation_backward_parts(ptrdiff_t rows, ptrdiff_t columns);
+
+// MARK: Reductions (reduce.c)
+
+typedef enum { APUS_SUM, APUS_MEAN, APUS_MAX, APUS_MIN } apus_reduction;
+
+/// Reduces the axes whose bit is set in `axes`; `out_strides` of those axes are not read. Needs a
+/// scratch of `apus_reduce_scratch` bytes.
+void apus_reduce(
+    apus_reduction operation, bool is_integer, int rank, const ptrdiff_t *_Nonnull shape,
+    uint32_t axes, const void *_Nonnull x, const ptrdiff_t *_Nonnull x_strides, void *_Nonnull out,
+    const ptrdiff_t *_Nonnull out_strides, void *_Nullable scratch);
+ptrdiff_t apus_reduce_scratch(
+    int rank, const ptrdiff_t *_Nonnull shape, uint32_t axes, const ptrdiff_t *_Nonnull x_strides);
+
+/// Position of the first extreme of every row `[rows, columns]` with unit column stride.
+void apus_arg_reduce(
+    bool largest, bool is_integer, ptrdiff_t rows, ptrdiff_t columns, const void *_Nonnull x,
+    ptrdiff_t row_stride, int32_t *_Nonnull out);
+
+/// The sum of squares of several contiguous operands. `partials` holds one double for each begun
+/// 65536 elements of each operand.
+void apus_sum_of_squares(
+    ptrdiff_t operands, const float *_Nonnull const *_Nonnull x, const ptrdiff_t *_Nonnull counts,
+    double *_Nonnull partials, float *_Nonnull out);
+
+// MARK: Rows (rows.c). Rows have unit column stride; the row strides are arguments.
+
+void apus_softmax(
+    bool logarithm, ptrdiff_t rows, ptrdiff_t columns, const float *_Nonnull x, ptrdiff_t x_stride,
+    float *_Nonnull out, ptrdiff_t out_stride);
+void apus_softmax_backward(
+    bool logarithm, ptrdiff_t rows, ptrdiff_t columns, const float *_Nonnull y, ptrdiff_t y_stride,
+    const float *_Nonnull dy, ptrdiff_t dy_stride, float *_Nonnull dx, ptrdiff_t dx_stride);
+/// Contiguous operands. Returns the first row whose target is out of range, or −1.
+ptrdiff_t apus_cross_entropy(
+    float smoothing, int32_t ignored, ptrdiff_t rows, ptrdiff_t columns, const float *_Nonnull logits,
+    const int32_t *_Nonnull targets, const float *_Nullable weights, float *_Nonnull losses,
+    float *_Nonnull row_weights, float *_Nullable gradient);
+void apus_layer_norm(
+    float epsilon, ptrdiff_t rows, ptrdiff_t columns, const float *_Nonnull x,
+    const float *_Nullable weight, const float *_Nullable bias, float *_Nonnull y,
+    float *_Nonnull mean, float *_Nonnull rstd);
+/// `partials`: `2 · columns` floats for each of `apus_layer_norm_parts`; NULL without gradients of
+/// weight and bias.
+void apus_layer_norm_backward(
+    ptrdiff_t rows, ptrdiff_t columns, const float *_Nonnull x, const float *_Nonnull mean,
+    const float *_Nonnull rstd, const float *_Nonnull dy, const float *_Nullable weight,
+    float *_Nonnull dx, float *_Nullable dweight, float *_Nullable dbias, float *_Nullable partials);
+ptrdiff_t apus_layer_norm_parts(ptrdiff_t rows);
+
+// MARK: Optimizers (optimizer.c)
+
+typedef enum { APUS_SGD, APUS_ADAM, APUS_RMSPROP, APUS_ADAGRAD } apus_rule;
+
+/// Constants of a step; each rule reads its own.
+typedef struct {
+  apus_rule rule;
+  float rate, decay;
+  float momentum, dampening_complement;
+  bool nesterov, is_first, decoupled, centered;
+  float beta1, beta2, beta1_complement, beta2_complement, epsilon, step_size, root_correction;
+} apus_step;
+
+/// One parameter: inputs, then outputs, which may be the same memory.
+typedef struct {
+  ptrdiff_t count;
+  const float *_Nonnull gradient;
+  const float *_Nonnull parameter;
+  const float *_Nullable state[3];
+  float *_Nonnull new_parameter;
+  float *_Nullable new_state[3];
+} apus_slot;
+
+void apus_optimizer_step(
+    const apus_step *_Nonnull step, ptrdiff_t slots, const apus_slot *_Nonnull slot,
+    const float *_Nullable gradient_scale);
+
+// MARK: Random numbers (random.c), Philox4x32-10; element i takes lane i % 4 of block i / 4.
+
+typedef enum { APUS_UNIFORM, APUS_NORMAL, APUS_BERNOULLI } apus_distribution;
+
+void apus_random(
+    apus_distribution distribution, float a, float b, uint64_t key, ptrdiff_t count,
+    float *_Nonnull out);
+void apus_dropout(
+    float probability, uint64_t key, ptrdiff_t count, const float *_Nonnull x, float *_Nonnull out);
+
+// MARK: Indices (index.c). Operands are contiguous `[outer, extent, inner]`, elements of `size` bytes.
+
+/// The position of the first index outside `0..<extent`, or −1.
+ptrdiff_t apus_first_outside(ptrdiff_t count, const int32_t *_Nonnull indices, ptrdiff_t extent);
+void apus_take(
+    int size, ptrdiff_t outer, ptrdiff_t extent, ptrdiff_t inner, ptrdiff_t count,
+    const void *_Nonnull x, ptrdiff_t outer_stride, ptrdiff_t row_stride,
+    const int32_t *_Nonnull indices, void *_Nonnull out);
+/// `out[… indices[i] …] += source[… i …]`, in ascending `i`.
+void apus_index_add(
+    bool is_integer, ptrdiff_t outer, ptrdiff_t extent, ptrdiff_t inner, ptrdiff_t count,
+    const int32_t *_Nonnull indices, const void *_Nonnull source, void *_Nonnull out);
+/// The shape is that of the contiguous `indices` and `out`; strides are those of `x`.
+void apus_gather(
+    int size, int rank, const ptrdiff_t *_Nonnull shape, int axis, const void *_Nonnull x,
+    const ptrdiff_t *_Nonnull x_strides, const int32_t *_Nonnull indices, void *_Nonnull out);
+/// The shape is that of the contiguous `indices` and `source`; strides are those of `out`.
+void apus_scatter_add(
+    bool is_integer, int rank, const ptrdiff_t *_Nonnull shape, int axis,
+    const int32_t *_Nonnull indices, const void *_Nonnull source, void *_Nonnull out,
+    const ptrdiff_t *_Nonnull out_strides);
+
+// MARK: Order along the last axis (sort.c): contiguous rows.
+
+void apus_cumulative_sum(
+    bool is_integer, ptrdiff_t outer, ptrdiff_t extent, ptrdiff_t inner, const void *_Nonnull x,
+    void *_Nonnull out);
+/// The first `kept` of each sorted row. `scratch`: `2 · columns` words for each of
+/// `apus_sort_parts`.
+void apus_sort(
+    bool is_integer, bool descending, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t kept,
+    const void *_Nonnull x, void *_Nonnull values, int32_t *_Nonnull indices,
+    uint64_t *_Nonnull scratch);
+ptrdiff_t apus_sort_parts(ptrdiff_t rows);

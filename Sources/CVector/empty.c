@@ -1,1 +1,0 @@
-int apus_vector_placeholder;

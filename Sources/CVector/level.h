@@ -1,0 +1,61 @@
+// What the files of one level share, and the table through which the others call them.
+#pragma once
+#include "CVector.h"
+
+/// `out = f(a, b, c)` on contiguous blocks.
+typedef void (*apus_block)(
+    void *out, const void *a, const void *b, const void *c, ptrdiff_t n, const apus_parameters *p);
+
+typedef struct {
+  apus_block block;
+  /// Bytes of an element of out, a, b, c; 0 where there is none.
+  uint8_t size[4];
+} apus_kernel;
+
+/// The loops of one instruction set.
+typedef struct {
+  apus_kernel kernel[APUS_OPERATION_COUNT];
+  /// `out = f(a + b)` for the functions of one operand.
+  apus_block biased[APUS_IDENTITY + 1];
+
+  double (*sum)(const float *x, ptrdiff_t n);
+  double (*sum_of_squares)(const float *x, ptrdiff_t n);
+  float (*maximum)(const float *x, ptrdiff_t n);
+  float (*minimum)(const float *x, ptrdiff_t n);
+  /// `total += x` on n columns.
+  void (*add_row)(float *total, const float *x, ptrdiff_t n);
+
+  void (*softmax)(bool logarithm, const float *x, float *out, ptrdiff_t n, bool stream);
+  void (*softmax_backward)(
+      bool logarithm, const float *y, const float *dy, float *dx, ptrdiff_t n);
+  /// The gradient row of a cross entropy; returns its loss. `weights` may be NULL.
+  float (*cross_entropy)(
+      float smoothing, const float *logits, int32_t target, const float *weights, ptrdiff_t n,
+      float *gradient);
+  void (*layer_norm)(
+      float epsilon, const float *x, const float *weight, const float *bias, float *y, ptrdiff_t n,
+      float *mean, float *rstd);
+  void (*layer_norm_backward)(
+      const float *x, float mean, float rstd, const float *dy, const float *weight, float *dx,
+      float *dweight, float *dbias, ptrdiff_t n);
+
+  void (*step)(
+      const apus_step *step, const apus_slot *slot, ptrdiff_t begin, ptrdiff_t end, float scale);
+  void (*random)(
+      apus_distribution distribution, float a, float b, uint64_t key, uint64_t first_block,
+      ptrdiff_t n, float *out);
+  void (*dropout)(
+      float probability, uint64_t key, uint64_t first_block, ptrdiff_t n, const float *x, float *out);
+} apus_loops;
+
+extern const apus_loops apus_loops_baseline;
+#if defined(__x86_64__)
+extern const apus_loops apus_loops_avx2;
+extern const apus_loops apus_loops_avx512;
+#endif
+
+/// The loops in force.
+const apus_loops *apus_loops_now(void);
+
+/// Work of fewer elements than this stays on the calling thread.
+enum { APUS_GRAIN = 16384 };

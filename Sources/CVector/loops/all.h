@@ -1,0 +1,21 @@
+// Included once per level, with VL (floats in a vector), LOOPS (the name of the table) and what the
+// level can do; everything here is static but the table.
+#include "../level.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "vector.h"
+#include "math_float.h"
+#include "math_double.h"
+#include "unary.h"
+#include "backward.h"
+#include "binary.h"
+#include "integer.h"
+#include "convert.h"
+#include "reduce.h"
+#include "rows.h"
+#include "normalization.h"
+#include "optimizer.h"
+#include "random.h"
+#include "table.h"

@@ -1,0 +1,104 @@
+// Vectors of VL floats, and of VL / 2 doubles: a vector of floats widens to two of doubles.
+typedef float VF __attribute__((ext_vector_type(VL)));
+typedef int32_t VI __attribute__((ext_vector_type(VL)));
+typedef uint32_t VU __attribute__((ext_vector_type(VL)));
+typedef float HF __attribute__((ext_vector_type(VL / 2)));
+typedef int32_t HI __attribute__((ext_vector_type(VL / 2)));
+typedef double VD __attribute__((ext_vector_type(VL / 2)));
+typedef int64_t VL64 __attribute__((ext_vector_type(VL / 2)));
+typedef uint64_t VU64 __attribute__((ext_vector_type(VL / 2)));
+
+static inline VF load(const float *p) {
+  VF v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+static inline void store(float *p, VF v) { memcpy(p, &v, sizeof v); }
+/// Lanes from `n` on are `rest`.
+static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
+  VF v = (VF)(rest);
+  memcpy(&v, p, (size_t)n * sizeof(float));
+  return v;
+}
+static inline void store_part(float *p, VF v, ptrdiff_t n) {
+  memcpy(p, &v, (size_t)n * sizeof(float));
+}
+static inline VI load_int(const int32_t *p) {
+  VI v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+/// Past the cache; `p` is aligned.
+static inline void store_stream(float *p, VF v) { __builtin_nontemporal_store(v, (VF *)p); }
+static inline bool is_aligned(const void *p) { return (uintptr_t)p % sizeof(VF) == 0; }
+/// Streamed stores are ordered before what follows.
+static inline void stream_fence(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#endif
+}
+
+static inline VI bits_of(VF v) { return (VI)v; }
+static inline VF from_bits(VI v) { return (VF)v; }
+
+#ifdef HAS_FMA
+static inline VF fma_f(VF a, VF b, VF c) { return __builtin_elementwise_fma(a, b, c); }
+static inline VD fma_d(VD a, VD b, VD c) { return __builtin_elementwise_fma(a, b, c); }
+#else
+static inline VF fma_f(VF a, VF b, VF c) { return a * b + c; }
+static inline VD fma_d(VD a, VD b, VD c) { return a * b + c; }
+#endif
+
+/// Whether a lane of a mask is set.
+static inline bool any(VI mask) { return __builtin_reduce_or(mask) != 0; }
+static inline VF abs_f(VF x) { return from_bits(bits_of(x) & 0x7FFFFFFF); }
+static inline VF with_sign_of(VF x, VF sign) {
+  return from_bits((bits_of(x) & 0x7FFFFFFF) | (bits_of(sign) & (int32_t)0x80000000));
+}
+
+#ifdef HAS_ROUNDING
+static inline VF round_f(VF x) { return __builtin_elementwise_roundeven(x); }
+static inline VF floor_f(VF x) { return __builtin_elementwise_floor(x); }
+static inline VF ceil_f(VF x) { return __builtin_elementwise_ceil(x); }
+#else
+/// Adding and taking away 2²³ leaves no room for a fraction; larger numbers have none.
+static inline VF round_f(VF x) {
+  VF a = abs_f(x);
+  VF r = (a + 0x1p23f) - 0x1p23f;
+  return with_sign_of(a < 0x1p23f ? r : x, x);
+}
+static inline VF floor_f(VF x) {
+  VF r = round_f(x);
+  return with_sign_of(r > x ? r - 1.0f : r, x);
+}
+static inline VF ceil_f(VF x) {
+  VF r = round_f(x);
+  return with_sign_of(r < x ? r + 1.0f : r, x);
+}
+#endif
+static inline VF sqrt_f(VF x) { return __builtin_elementwise_sqrt(x); }
+static inline VD sqrt_d(VD x) { return __builtin_elementwise_sqrt(x); }
+
+/// Sums of a vector's lanes in a fixed tree.
+static inline double lane_sum(VF v) {
+  float lanes[VL];
+  store(lanes, v);
+  for (int width = VL / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
+  return lanes[0];
+}
+
+static inline VF widen_apply(VF x, VD (*f)(VD)) {
+  VF r;
+  r.lo = __builtin_convertvector(f(__builtin_convertvector(x.lo, VD)), HF);
+  r.hi = __builtin_convertvector(f(__builtin_convertvector(x.hi, VD)), HF);
+  return r;
+}
+static inline VF widen_apply2(VF x, VF y, VD (*f)(VD, VD)) {
+  VF r;
+  r.lo = __builtin_convertvector(
+      f(__builtin_convertvector(x.lo, VD), __builtin_convertvector(y.lo, VD)), HF);
+  r.hi = __builtin_convertvector(
+      f(__builtin_convertvector(x.hi, VD), __builtin_convertvector(y.hi, VD)), HF);
+  return r;
+}
