@@ -68,7 +68,9 @@ struct Tolerance: Sendable {
 
   /// Units in the last place that OpenCL 1.2 (section 7.4) allows the built-in function.
   static func ulps(_ count: Double) -> Tolerance {
-    Tolerance(limit: count * 0x1p-23, reason: "\(count) ulp, OpenCL 1.2 section 7.4")
+    Tolerance(
+      limit: count * 0x1p-23,
+      reason: "\(count) units in the last place, as in OpenCL 1.2, section 7.4")
   }
 
   static func rounding(_ limit: Double, _ reason: String) -> Tolerance {
