@@ -133,10 +133,10 @@ extension GemmBlocks {
       ? 0.1 + 0.2 / Double(wide) : problem.v.rowStep == 1 ? 0.4 : 2.0
     cost += k * Double(tall * height) * 0.15
     cost += k * Double(wide * panel) * vCost
-    if packsS { cost += k * Double(tall * height) * (problem.s.rowStep == 1 ? 0.3 : 2.0) }
+    if packsS { cost += k * Double(tall * height) * (problem.s.rowStep == 1 ? 0.7 : 2.0) }
     if !packsS && tall * height != min(rows, problem.m) { cost += k * Double(height) * 0.5 }
     let outputs = Double(min(rows, problem.m) * min(columns, problem.n))
-    cost += outputs * (problem.out.columnStep == 1 || parts > 1 ? 0.15 : 1.0)
+    cost += outputs * (problem.out.columnStep == 1 || parts > 1 ? 0.5 : 4.0)
     cost += 1500
     let tasks =
       (problem.n + columns - 1) / columns * ((problem.m + rows - 1) / rows) * problem.batch * parts
