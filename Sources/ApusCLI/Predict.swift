@@ -32,7 +32,7 @@ struct Predict: ParsableCommand {
       throw ApusError(
         .value, operation: output, "ends neither in .csv nor in .json; name the output so")
     }
-    if output != "-" { try ApusDevice.AtomicFile.requireWritable(output) }
+    if output != "-" { try AtomicFile.requireWritable(output) }
     let classifier = try Classifier(path: model, on: try device.open(quiet: true))
     let examples = try PredictionInput(path: input, hasHeader: header).examples(for: classifier)
     let predictions = Predictions(
@@ -41,7 +41,7 @@ struct Predict: ParsableCommand {
     if output == "-" {
       FileHandle.standardOutput.write(Data(text.utf8))
     } else {
-      try ApusDevice.AtomicFile.write(Data(text.utf8), to: output)
+      try AtomicFile.write(Data(text.utf8), to: output)
     }
   }
 }

@@ -10,7 +10,7 @@ final class RunLog {
   /// - Throws: ``ApusError`` where the file cannot be written.
   init(path: String) throws {
     self.path = path
-    try ApusDevice.AtomicFile.requireWritable(path)
+    try AtomicFile.requireWritable(path)
     guard FileManager.default.createFile(atPath: path, contents: nil),
       let handle = FileHandle(forWritingAtPath: path)
     else { throw ApusError(.file, operation: path, "cannot be written") }

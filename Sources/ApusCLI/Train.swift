@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 
 extension OptimizerKind: ExpressibleByArgument {}
+extension LearningRateSchedule: ExpressibleByArgument {}
 
 /// `apus train`.
 struct Train: ParsableCommand {
@@ -28,8 +29,11 @@ struct Train: ParsableCommand {
   @Option(help: "Examples per step.")
   var batchSize = 64
 
-  @Option(help: "The size of a step.")
+  @Option(help: "The size of a step, at the beginning.")
   var learningRate: Float = 1e-3
+
+  @Option(help: "How the learning rate falls to 0 over the run: cosine, linear; or constant.")
+  var schedule = LearningRateSchedule.cosine
 
   @Option(help: "One of: \(OptimizerKind.allCases.map(\.rawValue).joined(separator: ", ")).")
   var optimizer = OptimizerKind.adam
@@ -91,6 +95,7 @@ struct Train: ParsableCommand {
     options.epochs = epochs
     options.batchSize = batchSize
     options.learningRate = learningRate
+    options.schedule = schedule
     options.optimizer = optimizer
     options.momentum = momentum
     options.weightDecay = weightDecay

@@ -30,8 +30,8 @@ struct TrainingJob {
   func run(on device: Device) throws -> Outcome {
     let clock = ContinuousClock.now
     // Whatever can be wrong is found before the first long step and before a file is touched.
-    try ApusDevice.AtomicFile.requireWritable(output)
-    if let plot { try ApusDevice.AtomicFile.requireWritable(plot) }
+    try AtomicFile.requireWritable(output)
+    if let plot { try AtomicFile.requireWritable(plot) }
     let data = try DataSource.load(dataName, options: dataOptions)
     guard !data.train.isRegression else {
       throw ApusError(
@@ -140,7 +140,7 @@ struct TrainingJob {
     let picture = TrainingPicture(
       history: history, confusionMatrix: matrix, classNames: data.train.classNames,
       accuracy: test?.accuracy)
-    try ApusDevice.AtomicFile.write(Data(picture.svg().utf8), to: path)
+    try AtomicFile.write(Data(picture.svg().utf8), to: path)
   }
 }
 

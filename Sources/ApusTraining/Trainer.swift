@@ -62,6 +62,7 @@ public struct Trainer: Sendable {
     let optimizer = try options.optimizer.make(
       model.parameters(), learningRate: options.learningRate, momentum: options.momentum,
       weightDecay: options.weightDecay, clipping: options.clipping)
+    let total = stepsPerEpoch * options.epochs
     var losses = LossReader()
     for epoch in 1...options.epochs {
       let start = ContinuousClock.now
@@ -75,6 +76,8 @@ public struct Trainer: Sendable {
         }
         let range = first..<min(first + options.batchSize, training.count)
         let (x, y) = try training.batch(range, of: order)
+        optimizer.learningRate =
+          options.learningRate * options.schedule.factor(step: optimizer.stepCount, of: total)
         let loss = try step(x, y, optimizer)
         try losses.add(loss, step: optimizer.stepCount, weight: range.count, onEvent)
       }

@@ -6,6 +6,8 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   public var epochs = 20
   public var batchSize = 64
   public var learningRate: Float = 1e-3
+  /// How the learning rate falls over the run.
+  public var schedule = LearningRateSchedule.cosine
   public var optimizer = OptimizerKind.adam
   public var momentum: Float = 0
   /// The optimizer's default for nil.

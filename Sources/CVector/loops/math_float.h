@@ -55,7 +55,8 @@ static inline VF tanh_f(VF x) {
   p = fma_f(p, z, (VF)(-5.37397155531e-2f));
   p = fma_f(p, z, (VF)(1.33314422036e-1f));
   p = fma_f(p, z, (VF)(-3.33332819422e-1f));
-  VF small = fma_f(p * z, x, x);
+  // Times rather than plus keeps the sign of zero.
+  VF small = x * fma_f(p, z, (VF)(1.0f));
   VF large = with_sign_of(1.0f - 2.0f / (exp_f(a + a) + 1.0f), x);
   return a > 0.625f ? large : small;
 }
