@@ -1,3 +1,4 @@
+import ApusCPU
 import ApusDevice
 import ApusOpenCL
 import ApusReference
@@ -37,6 +38,7 @@ struct DeviceUnderTest: Sendable, CustomTestStringConvertible {
       result.append(Result { DeviceUnderTest(name: name, backend: try make()) })
     }
     open("reference") { ReferenceBackend() }
+    open("cpu") { try CPUBackend() }
     let kind = "APUS_OPENCL_KIND"
     let own = ProcessInfo.processInfo.environment[kind]
     for (index, info) in ((try? OpenCLBackend.devices()) ?? []).enumerated() {
