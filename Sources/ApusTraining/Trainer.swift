@@ -126,8 +126,8 @@ private struct LossReader {
     _ loss: Tensor, step: Int, weight: Int, _ onEvent: (TrainingEvent) throws -> Void
   ) throws {
     pending.append((loss, step, weight))
-    // Often enough for eyes and for a queue of bounded length.
-    if pending.count >= 256 || lastFlush.duration(to: .now) > .milliseconds(200) {
+    // Often enough for eyes and for a queue of bounded length; the first step shows that all works.
+    if step == 1 || pending.count >= 256 || lastFlush.duration(to: .now) > .milliseconds(200) {
       try flush(onEvent)
     }
   }
