@@ -7,7 +7,7 @@ import ApusReference
 /// same as `opencl:0`), `opencl:N`, `reference`.
 public enum Devices {
   /// Opens a device.
-  /// - Throws: ``ApusError`` for an unknown name (it lists the known ones) or a device that is not
+  /// - Throws: `ApusError` for an unknown name (it lists the known ones) or a device that is not
   ///   there (it says what to install). There is never a silent fallback to another device.
   public static func named(_ name: String) throws -> Device {
     switch name {
