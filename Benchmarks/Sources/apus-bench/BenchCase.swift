@@ -15,8 +15,14 @@ struct BenchCase: Sendable {
 
   let name: String
   let work: Work
+  /// Whether only the host's time counts: the run does not wait, and what is left in the queue is
+  /// worked off unmeasured.
+  var isHostTime = false
   /// Sets up on a device and returns what one run does; a run ends when the device has finished.
   let prepare: @Sendable (Device) throws -> () throws -> Void
 
-  static let all: [BenchCase] = gemmCases + elementwiseCases + [.mlpStep, .smallOperations]
+  static let all: [BenchCase] =
+    gemmCases + elementwiseCases + [
+      .mlpStep, .smallOperations, .smallOperationsHost,
+    ]
 }

@@ -12,7 +12,7 @@ struct Report: Codable {
     let rate: Double?
     let unit: String?
     /// Of the FMA peak or the copy bandwidth measured in this run.
-    let share: Double?
+    var share: Double?
   }
 
   var processor: String
@@ -21,6 +21,17 @@ struct Report: Codable {
   var copyBandwidth: Double
   var versions: [String: String]
   var rows: [Row] = []
+
+  /// Shares of the best peak and bandwidth that the whole run has seen.
+  mutating func fillShares() {
+    for index in rows.indices {
+      switch rows[index].unit {
+      case "GFLOP/s": rows[index].share = rows[index].rate.map { $0 / fmaPeak }
+      case "GB/s": rows[index].share = rows[index].rate.map { $0 / copyBandwidth }
+      default: break
+      }
+    }
+  }
 
   var markdown: String {
     var text = """

@@ -38,4 +38,16 @@ extension BenchCase {
       try device.synchronize()
     }
   }
+
+  /// The same, until the last addition is enqueued: what an operation costs the calling thread.
+  static let smallOperationsHost = BenchCase(
+    name: "small-ops-host", work: .operations(1000), isHostTime: true
+  ) { device in
+    let x = try Tensor.normal([16], key: RandomKey(1), on: device)
+    let y = try Tensor.normal([16], key: RandomKey(2), on: device)
+    return {
+      var z = x
+      for _ in 0..<1000 { z = try z + y }
+    }
+  }
 }
