@@ -19,9 +19,9 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let threads = ProcessInfo.processInfo.activeProcessorCount
-    var report = Report(
-      processor: processorName(), threads: threads, fmaPeak: apus_fma_peak(Int32(threads)),
-      copyBandwidth: apus_copy_bandwidth(Int32(threads)), versions: [:])
+    var report = Report(processor: processorName(), threads: threads)
+    report.measureLimits(.flops(1))
+    report.measureLimits(.bytes(1))
     let devices = try device.split(separator: ",").map { try Devices.named(String($0)) }
     let others = try peerExecutables().map { try Peer(executable: $0) }
     defer { others.forEach { $0.end() } }
@@ -35,7 +35,6 @@ struct Bench: ParsableCommand {
     if let apus, filter.isEmpty || "first-step".contains(filter) {
       try measureFirstStep(apus, devices, into: &report)
     }
-    report.fillShares()
     print(report.markdown)
     if let output { try write(report, to: output) }
   }
@@ -43,15 +42,14 @@ struct Bench: ParsableCommand {
   private func measure(
     _ test: BenchCase, _ devices: [Device], _ others: [Peer], into report: inout Report
   ) throws {
+    report.beginCase()
     var ours = [[Double]](repeating: [], count: devices.count)
     var theirs = [[Double]](repeating: [], count: others.count)
     let bodies = try devices.map { try test.prepare($0) }
     for body in bodies { for _ in 0..<3 { try body() } }
     for _ in 0..<rounds {
-      // Shares are of the best that the machine has shown: a noisy moment must not flatter.
-      report.fmaPeak = max(report.fmaPeak, apus_fma_peak(Int32(report.threads)))
-      report.copyBandwidth = max(
-        report.copyBandwidth, apus_copy_bandwidth(Int32(report.threads)))
+      // Clocks and neighbours change from second to second: the limits are measured in every round.
+      report.measureLimits(test.work)
       for (index, body) in bodies.enumerated() {
         let end = Date().addingTimeInterval(seconds)
         var runs = 0
@@ -71,24 +69,26 @@ struct Bench: ParsableCommand {
       zip(devices.map { ($0.name, false) }, ours).map { ($0.0, $0.1, $1) }
       + zip(others.map { ($0.name, true) }, theirs).map { ($0.0, $0.1, $1) }
     for (runner, isPeer, times) in rows where !times.isEmpty {
-      let row = row(test, runner: runner, isPeer: isPeer, times)
+      let row = row(test, runner: runner, isPeer: isPeer, times, report)
       report.rows.append(row)
       note("\(test.name) \(runner) \(row.medianMilliseconds) ms \(row.rate ?? 0) \(row.unit ?? "")")
     }
   }
 
   private func row(
-    _ test: BenchCase, runner: String, isPeer: Bool, _ times: [Double]
+    _ test: BenchCase, runner: String, isPeer: Bool, _ times: [Double], _ report: Report
   ) -> Report.Row {
     let milliseconds = median(times)
-    var (rate, unit): (Double?, String?) = (nil, nil)
+    var (rate, unit, share): (Double?, String?, Double?) = (nil, nil, nil)
     switch test.work {
     case .flops(let flops):
       rate = flops / milliseconds * 1e-6
       unit = "GFLOP/s"
+      share = rate.map { $0 / report.fmaNow }
     case .bytes(let bytes):
       rate = bytes / milliseconds * 1e-6
       unit = "GB/s"
+      share = rate.map { $0 / report.copyNow }
     case .operations(let count):
       rate = milliseconds * 1e3 / count
       unit = "µs each"
@@ -96,7 +96,7 @@ struct Bench: ParsableCommand {
     }
     return Report.Row(
       name: test.name, runner: runner, isPeer: isPeer, medianMilliseconds: milliseconds,
-      rate: rate, unit: unit, share: nil)
+      rate: rate, unit: unit, share: share)
   }
 
   /// Seconds from the start of `apus train` on `digits` to its end after one step of one epoch.

@@ -1,3 +1,4 @@
+import CPeak
 import Foundation
 
 /// Figures of one run on one machine, as written to JSON and Markdown.
@@ -11,25 +12,44 @@ struct Report: Codable {
     /// GFLOP/s, GB/s or µs per operation; see `unit`.
     let rate: Double?
     let unit: String?
-    /// Of the FMA peak or the copy bandwidth measured in this run.
-    var share: Double?
+    /// Of the FMA peak or the copy bandwidth, medians of the same rounds.
+    let share: Double?
   }
 
   var processor: String
   var threads: Int
-  var fmaPeak: Double
-  var copyBandwidth: Double
-  var versions: [String: String]
+  /// The best medians of a case.
+  var fmaPeak = 0.0
+  var copyBandwidth = 0.0
+  var versions: [String: String] = [:]
   var rows: [Row] = []
 
-  /// Shares of the best peak and bandwidth that the whole run has seen.
-  mutating func fillShares() {
-    for index in rows.indices {
-      switch rows[index].unit {
-      case "GFLOP/s": rows[index].share = rows[index].rate.map { $0 / fmaPeak }
-      case "GB/s": rows[index].share = rows[index].rate.map { $0 / copyBandwidth }
-      default: break
-      }
+  /// Peak and bandwidth in the rounds of the present case.
+  private var fmaRounds: [Double] = []
+  private var copyRounds: [Double] = []
+  var fmaNow: Double { median(fmaRounds) }
+  var copyNow: Double { median(copyRounds) }
+
+  init(processor: String, threads: Int) {
+    self.processor = processor
+    self.threads = threads
+  }
+
+  mutating func beginCase() {
+    fmaRounds = []
+    copyRounds = []
+  }
+
+  /// Measures what the machine can do at this moment, as far as the case needs it.
+  mutating func measureLimits(_ work: BenchCase.Work) {
+    switch work {
+    case .flops:
+      fmaRounds.append(apus_fma_peak(Int32(threads)))
+      fmaPeak = max(fmaPeak, fmaNow)
+    case .bytes:
+      copyRounds.append(apus_copy_bandwidth(Int32(threads)))
+      copyBandwidth = max(copyBandwidth, copyNow)
+    case .operations, .none: break
     }
   }
 
@@ -37,8 +57,8 @@ struct Report: Codable {
     var text = """
       # \(processor), \(threads) threads
 
-      FMA peak \(format(fmaPeak)) GFLOP/s, copy bandwidth \(format(copyBandwidth)) GB/s, both \
-      measured in this run. \(versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+      FMA peak \(format(fmaPeak)) GFLOP/s, copy bandwidth \(format(copyBandwidth)) GB/s, best medians \
+      of this run; shares are of what the same rounds measured. \(versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         .joined(separator: ", ")). Medians of interleaved rounds; a ratio above 1 means that Apus
       is faster than the peer.
 

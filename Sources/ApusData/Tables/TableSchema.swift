@@ -75,15 +75,32 @@ public struct TableSchema: Codable, Sendable, Hashable {
   }
 
   /// Reads a CSV or TSV file and encodes it by this schema. Columns are found by name where the
-  /// schema has names; more columns than needed do no harm then. Where the target column is absent, or
+  /// schema has names; more columns than needed do no harm then. A table that begins with a record
+  /// instead of names is read by place, unless `options.hasHeader` decides. Where the target column is absent, or
   /// not wanted, the dataset has no labels. Throws with file, line and column for a field that does not
   /// fit.
   public func dataset(
     readingFrom path: String, options: DataOptions = DataOptions(), withTarget: Bool = true
   ) throws -> Dataset {
-    let table = try CSVTable(
+    var table = try CSVTable(
       path: path, delimiter: options.delimiter, hasHeader: options.hasHeader ?? hasHeader)
+    if options.hasHeader == nil, let header = table.header, isRecord(header) {
+      table = try CSVTable(path: path, delimiter: options.delimiter, hasHeader: false)
+    }
     return try dataset(table, name: path, withTarget: withTarget)
+  }
+
+  /// Whether a first line is a record rather than names: it has the right number of fields, none of
+  /// them is a name of ours, and every numeric column holds a number.
+  private func isRecord(_ line: [String]) -> Bool {
+    guard line.count == columns.count || line.count == columns.count + 1,
+      !line.contains(where: { field in columns.contains { $0.name == field } })
+    else { return false }
+    return columns.allSatisfy { column in
+      guard column.kind == .numeric else { return true }
+      let isShifted = line.count == columns.count && column.position > targetPosition
+      return Float(line[isShifted ? column.position - 1 : column.position]) != nil
+    }
   }
 
   package func dataset(
