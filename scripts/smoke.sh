@@ -15,9 +15,9 @@ for device in reference cpu opencl; do
   grep -q '"event":"result"' "$work/$device.jsonl"
   "$apus" evaluate --model "$work/$device.safetensors" --data iris --device "$device" --json \
     | grep -q '"confusionMatrix"'
-  "$apus" predict --model "$work/$device.safetensors" --input "$work/flowers.csv" \
+  "$apus" predict --model "$work/$device.safetensors" --input "$work/flowers.csv" --no-header \
     --device "$device" --output "$work/$device.csv"
-  [ "$(wc -l < "$work/$device.csv")" -ge 3 ]
+  [ "$(wc -l < "$work/$device.csv")" -eq 3 ]
   echo "smoke: $device passed"
 done
 "$apus" devices --json > /dev/null

@@ -1,20 +1,32 @@
+import Apus
 import Foundation
 
 /// What the program says to people. Results go to standard output, everything else to standard error.
 enum Console {
   static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-  static func print(_ text: String) {
-    FileHandle.standardOutput.write(Data((text + "\n").utf8))
+  /// Writes a line of a result.
+  /// - Throws: ``ApusError`` where nobody can take it, such as a full disk.
+  static func print(_ text: String) throws { try write(text + "\n") }
+
+  /// Writes part of a result as it is.
+  static func write(_ text: String) throws {
+    do {
+      try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+    } catch {
+      throw ApusError(
+        .file, operation: "standard output", "cannot be written: \(error.localizedDescription)")
+    }
   }
 
+  /// A remark; a run does not end because nobody can read it.
   static func note(_ text: String) {
-    FileHandle.standardError.write(Data((text + "\n").utf8))
+    try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
   }
 
   /// Rewrites the current line of a terminal.
   static func redraw(_ text: String) {
-    FileHandle.standardError.write(Data(("\r\u{1B}[K" + text).utf8))
+    try? FileHandle.standardError.write(contentsOf: Data(("\r\u{1B}[K" + text).utf8))
   }
 
   static func percent(_ fraction: Double) -> String { String(format: "%.2f %%", fraction * 100) }

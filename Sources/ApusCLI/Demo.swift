@@ -29,7 +29,7 @@ struct Demo: ParsableCommand {
     job.plot = path("digits.svg")
     let outcome = try job.run(on: chosen)
     if outcome.wasCancelled { throw ExitCode(130) }
-    Console.print("picture \(path("digits.svg"))")
+    try Console.print("picture \(path("digits.svg"))")
 
     // From the file alone, as another program would.
     let classifier = try Classifier(path: path("digits.safetensors"), on: chosen)
@@ -38,12 +38,12 @@ struct Demo: ParsableCommand {
     let probabilities = try classifier.probabilities(examples)
     let predictions = Predictions(
       probabilities: probabilities, classNames: classifier.classNames)
-    Console.print("\na few digits the model has not seen:\n")
-    Console.print(pictures(of: examples, predictions))
+    try Console.print("\na few digits the model has not seen:\n")
+    try Console.print(pictures(of: examples, predictions))
   }
 
   private func path(_ name: String) -> String {
-    (outputDir as NSString).appendingPathComponent(name)
+    outputDir.hasSuffix("/") ? outputDir + name : "\(outputDir)/\(name)"
   }
 
   /// Digits side by side in characters, with prediction and truth below.

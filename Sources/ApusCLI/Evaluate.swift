@@ -36,9 +36,9 @@ struct Evaluate: ParsableCommand {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys]
       let result = EvaluationResult(report: report, loss: evaluation.loss)
-      Console.print(String(decoding: try encoder.encode(result), as: UTF8.self))
+      try Console.print(String(decoding: try encoder.encode(result), as: UTF8.self))
     } else {
-      Console.print(text(report, evaluation.loss))
+      try Console.print(text(report, evaluation.loss))
     }
   }
 

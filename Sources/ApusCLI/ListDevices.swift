@@ -26,7 +26,7 @@ struct ListDevices: ParsableCommand {
       encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
       let listing = Listing(
         devices: devices, auto: chosen.name, reason: reason, problem: problem?.message)
-      Console.print(String(decoding: try encoder.encode(listing), as: UTF8.self))
+      try Console.print(String(decoding: try encoder.encode(listing), as: UTF8.self))
       return
     }
     let rows = devices.map { info in
@@ -37,9 +37,9 @@ struct ListDevices: ParsableCommand {
         info.product, info.driver,
       ]
     }
-    Console.print(
+    try Console.print(
       Console.table([["device", "kind", "compute", "memory", "product", "driver"]] + rows))
-    Console.print("auto is \(chosen): \(reason)")
-    if let problem { Console.print("no OpenCL device: \(problem.message)") }
+    try Console.print("auto is \(chosen): \(reason)")
+    if let problem { try Console.print("no OpenCL device: \(problem.message)") }
   }
 }

@@ -32,14 +32,18 @@ struct Predict: ParsableCommand {
       throw ApusError(
         .value, operation: output, "ends neither in .csv nor in .json; name the output so")
     }
-    if output != "-" { try AtomicFile.requireWritable(output) }
+    if output != "-" {
+      try DistinctPaths.require(
+        written: [("--output", output)], read: [("--input", input), ("--model", model)])
+      try AtomicFile.requireWritable(output)
+    }
     let classifier = try Classifier(path: model, on: try device.open(quiet: true))
     let examples = try PredictionInput(path: input, hasHeader: header).examples(for: classifier)
     let predictions = Predictions(
       probabilities: try classifier.probabilities(examples), classNames: classifier.classNames)
     let text = kind == "json" ? try predictions.json() : predictions.csv()
     if output == "-" {
-      FileHandle.standardOutput.write(Data(text.utf8))
+      try Console.write(text)
     } else {
       try AtomicFile.write(Data(text.utf8), to: output)
     }

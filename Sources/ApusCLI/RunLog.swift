@@ -10,11 +10,15 @@ final class RunLog {
   /// - Throws: ``ApusError`` where the file cannot be written.
   init(path: String) throws {
     self.path = path
-    try AtomicFile.requireWritable(path)
-    guard FileManager.default.createFile(atPath: path, contents: nil),
-      let handle = FileHandle(forWritingAtPath: path)
-    else { throw ApusError(.file, operation: path, "cannot be written") }
-    self.handle = handle
+    // Opened in place: a log may also be a pipe or a terminal.
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw ApusError(
+        .file, operation: path,
+        "cannot be written: \(String(cString: strerror(errno))); check the folder, rights and space"
+      )
+    }
+    handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }
 
   func write(_ event: TrainingEvent) throws {
@@ -24,6 +28,4 @@ final class RunLog {
       throw ApusError(.file, operation: path, "cannot be written: \(error.localizedDescription)")
     }
   }
-
-  deinit { try? handle.close() }
 }

@@ -38,10 +38,10 @@ struct Summary: ParsableCommand {
   }
 
   func validate() throws {
-    guard shape != nil, classes > 0, batchSize > 0 else {
+    guard shape != nil, (1...1 << 24).contains(classes), (1...1 << 24).contains(batchSize) else {
       throw ValidationError(
-        "--input-shape takes positive numbers with commas, --classes and --batch-size a positive "
-          + "number")
+        "--input-shape takes positive numbers with commas, --classes and --batch-size a number "
+          + "from 1 to \(1 << 24)")
     }
   }
 
@@ -69,7 +69,7 @@ struct Summary: ParsableCommand {
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-      Console.print(String(decoding: try encoder.encode(report), as: UTF8.self))
+      try Console.print(String(decoding: try encoder.encode(report), as: UTF8.self))
       return
     }
     var rows = [["layer", "type", "output", "parameters"]]
@@ -77,8 +77,8 @@ struct Summary: ParsableCommand {
     for row in report.layers {
       rows.append([row.name, row.type, "\(row.outputShape)", "\(row.parameters)"])
     }
-    Console.print(Console.table(rows))
-    Console.print(
+    try Console.print(Console.table(rows))
+    try Console.print(
       """
 
       parameters   \(report.parameters) (\(size(report.parameterBytes)))
@@ -118,7 +118,10 @@ struct Presets: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "List the models that --model knows by name.")
 
-  func run() {
-    Console.print(Console.table(Preset.all.map { [$0.name, $0.summary] }))
+  func run() throws {
+    for preset in Preset.all {
+      let name = preset.name.padding(toLength: 12, withPad: " ", startingAt: 0)
+      try Console.print("\(name)  \(preset.summary)")
+    }
   }
 }

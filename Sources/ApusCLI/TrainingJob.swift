@@ -30,6 +30,9 @@ struct TrainingJob {
   func run(on device: Device) throws -> Outcome {
     let clock = ContinuousClock.now
     // Whatever can be wrong is found before the first long step and before a file is touched.
+    try DistinctPaths.require(
+      written: [("--output", output), ("--log", log), ("--plot", plot)],
+      read: [("--data", dataName), ("--model", model)])
     try AtomicFile.requireWritable(output)
     if let plot { try AtomicFile.requireWritable(plot) }
     let data = try DataSource.load(dataName, options: dataOptions)
@@ -83,9 +86,10 @@ struct TrainingJob {
     if let plot { try draw(history, test, data, to: plot) }
     if !isQuiet {
       if let test {
-        Console.print("test accuracy \(Console.percent(test.accuracy)) of \(data.test?.count ?? 0)")
+        try Console.print(
+          "test accuracy \(Console.percent(test.accuracy)) of \(data.test?.count ?? 0)")
       }
-      Console.print("model \(output) (\(String(format: "%.1f s", result.seconds)))")
+      try Console.print("model \(output) (\(String(format: "%.1f s", result.seconds)))")
     }
     return Outcome(classifier: classifier, data: data, history: history, wasCancelled: false)
   }

@@ -2,15 +2,11 @@ import Foundation
 
 /// Writes files so that a reader sees the old contents or the new ones, never a part.
 public enum AtomicFile {
-  /// Replaces `path`: the bytes go to a file beside it, reach the disk, then take its name.
+  /// Replaces `path`: the bytes go to a file beside it, reach the disk, then take its name. Where
+  /// `path` is a symbolic link, the file it leads to is replaced.
   /// - Throws: ``ApusError`` naming the path; the old file is then untouched.
   public static func write(_ data: Data, to path: String) throws {
-    var isDirectory: ObjCBool = false
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory),
-      isDirectory.boolValue
-    {
-      throw ApusError(.file, operation: path, "this is a directory; name a file in it")
-    }
+    let path = try replaceable(path)
     let temporary = "\(path).\(UUID().uuidString.prefix(8)).tmp"
     do {
       try writeThrough(data, to: temporary, for: path)
@@ -20,7 +16,7 @@ public enum AtomicFile {
       throw error
     }
     // The name itself must reach the disk too.
-    let folder = open((path as NSString).deletingLastPathComponent.nonEmptyPath, O_RDONLY)
+    let folder = open(Self.folder(of: path), O_RDONLY)
     if folder >= 0 {
       fsync(folder)
       close(folder)
@@ -30,15 +26,36 @@ public enum AtomicFile {
   /// Whether `path` could be written, asked before long work.
   /// - Throws: ``ApusError`` that says what is in the way.
   public static func requireWritable(_ path: String) throws {
+    let path = try replaceable(path)
     let temporary = "\(path).\(UUID().uuidString.prefix(8)).tmp"
-    var isDirectory: ObjCBool = false
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory),
-      isDirectory.boolValue
-    {
-      throw ApusError(.file, operation: path, "this is a directory; name a file in it")
-    }
     try writeThrough(Data(), to: temporary, for: path)
     unlink(temporary)
+  }
+
+  /// Where the bytes will lie: `path` with links followed.
+  /// - Throws: ``ApusError`` for what a file must not take the place of: folders, devices, pipes.
+  private static func replaceable(_ path: String) throws -> String {
+    guard !path.isEmpty else {
+      throw ApusError(.file, operation: "write", "the path is empty; name a file")
+    }
+    var status = stat()
+    guard stat(path, &status) == 0 else { return path }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR:
+      throw ApusError(.file, operation: path, "this is a directory; name a file in it")
+    default:
+      throw ApusError(
+        .file, operation: path, "is a device or a pipe, not a regular file; name a file")
+    }
+    guard let real = realpath(path, nil) else { throw failure(path) }
+    defer { free(real) }
+    return String(cString: real)
+  }
+
+  private static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   private static func writeThrough(_ data: Data, to temporary: String, for path: String) throws {
@@ -65,8 +82,4 @@ public enum AtomicFile {
     return ApusError(
       .file, operation: path, "cannot be written: \(reason); check the folder, rights and space")
   }
-}
-
-extension String {
-  fileprivate var nonEmptyPath: String { isEmpty ? "." : self }
 }

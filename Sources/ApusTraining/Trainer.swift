@@ -45,15 +45,18 @@ public struct Trainer: Sendable {
 
   /// Steps of one epoch; the last batch may be smaller.
   public var stepsPerEpoch: Int {
-    (training.count + options.batchSize - 1) / options.batchSize
+    // There are examples, and the batch size may be as large as numbers get.
+    1 + (training.count - 1) / options.batchSize
   }
 
   /// Trains.
   /// - Parameters:
   ///   - isCancelled: Asked before every step.
   ///   - onEvent: Gets steps in bundles, and epochs; called between steps.
-  ///   - onEpoch: Called after every completed epoch whose losses were finite: the moment to save.
-  /// - Throws: ``ApusError`` for a loss that is not finite, and what the callbacks throw.
+  ///   - onEpoch: Called after every completed epoch that left losses and parameters finite: the
+  ///     moment to save.
+  /// - Throws: ``ApusError`` for losses or parameters that are not finite, and what the callbacks
+  ///   throw.
   @discardableResult
   public func run(
     isCancelled: () -> Bool = { false }, onEvent: (TrainingEvent) throws -> Void = { _ in },
@@ -82,8 +85,15 @@ public struct Trainer: Sendable {
         try losses.add(loss, step: optimizer.stepCount, weight: range.count, onEvent)
       }
       try losses.flush(onEvent)
+      try requireFiniteParameters(after: optimizer.stepCount, epoch: epoch)
       let found = try validation.map {
         try Evaluation(of: model, source: $0.source, labels: $0.labels)
+      }
+      if let loss = found?.loss, !loss.isFinite {
+        throw ApusError(
+          .data, operation: "train",
+          "the validation loss became \(loss.isNaN ? "NaN" : "infinite") after epoch \(epoch); "
+            + LossReader.advice)
       }
       try onEpoch()
       try onEvent(
@@ -95,6 +105,20 @@ public struct Trainer: Sendable {
             seconds: start.duration(to: .now).seconds)))
     }
     return Outcome(epochs: options.epochs, steps: optimizer.stepCount, wasCancelled: false)
+  }
+
+  /// The last step of an epoch can ruin the weights while its loss still looks well.
+  private func requireFiniteParameters(after step: Int, epoch: Int) throws {
+    let named = model.namedParameters()
+    // `x · 0` is 0 for every finite x and NaN for all others, and NaN survives any sum.
+    let marks = try named.map { try ($0.parameter.value * 0).sum() }
+    guard !marks.isEmpty,
+      let bad = try Tensor.stacked(marks).scalars().firstIndex(where: { $0 != 0 })
+    else { return }
+    throw ApusError(
+      .data, operation: "train",
+      "parameter '\(named[bad].name)' is no longer finite after step \(step) (epoch \(epoch)); "
+        + LossReader.advice)
   }
 
   private func step(_ x: Tensor, _ y: Tensor, _ optimizer: any Optimizer) throws -> Tensor {
@@ -109,6 +133,9 @@ public struct Trainer: Sendable {
 
 /// Keeps losses on the device and reads them in bundles, so that a step never waits.
 private struct LossReader {
+  static let advice =
+    "lower the learning rate, clip gradients, or look for extreme values in the data"
+
   private var pending: [(loss: Tensor, step: Int, weight: Int)] = []
   private var epoch = 0
   private var total = 0.0
@@ -142,8 +169,8 @@ private struct LossReader {
       guard value.isFinite else {
         throw ApusError(
           .data, operation: "train",
-          "the loss became \(value) at step \(entry.step) (epoch \(epoch)); lower the learning "
-            + "rate, clip gradients, or look for extreme values in the data")
+          "the loss became \(value.isNaN ? "NaN" : "infinite") at step \(entry.step) "
+            + "(epoch \(epoch)); \(Self.advice)")
       }
       total += Double(value) * Double(entry.weight)
       weight += entry.weight

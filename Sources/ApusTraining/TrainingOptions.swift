@@ -38,6 +38,19 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
       labelSmoothing >= 0 && labelSmoothing <= 1, "label smoothing",
       "within 0...1, not \(labelSmoothing)")
     try require(
+      momentum == 0 || optimizer == .sgd || optimizer == .rmsprop, "momentum",
+      "0 for \(optimizer.rawValue); sgd and rmsprop use it")
+    try require(
+      momentum.isFinite && momentum >= 0, "momentum", "finite and not negative, not \(momentum)")
+    for (name, value) in [("clip norm", clipNorm), ("clip value", clipValue)] {
+      if let value { try require(value > 0, name, "positive, not \(value)") }
+    }
+    if let weightDecay {
+      try require(
+        weightDecay.isFinite && weightDecay >= 0, "weight decay",
+        "finite and not negative, not \(weightDecay)")
+    }
+    try require(
       clipNorm == nil || clipValue == nil, "clipping", "by norm or by value, not both")
   }
 

@@ -136,7 +136,8 @@ public struct TableSchema: Codable, Sendable, Hashable {
           throw ApusError(
             .data, operation: "\(table.path):1",
             "has no column '\(column.name)', which the model needs; it has "
-              + header.map { "'\($0)'" }.joined(separator: ", "))
+              + header.map { "'\($0)'" }.joined(separator: ", ")
+              + ". Where this line holds values, say that there is no header (--no-header)")
         }
         return place
       }

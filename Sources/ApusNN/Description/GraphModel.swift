@@ -56,6 +56,11 @@ public struct GraphModel: Layer {
       let built = try LayerCatalogue.build(
         layer, inputs: sources.map { shapes[$0] }, classCount: description.classCount,
         key: key.folded(UInt64(index)), on: device)
+      guard ModelDescription.isSensible(built.outputShape) else {
+        throw ApusError(
+          .shape, operation: "layer '\(layer.name)'",
+          "gives \(built.outputShape) for one example, which is too large")
+      }
       places[layer.name] = shapes.count
       shapes.append(built.outputShape)
       nodes.append(

@@ -102,6 +102,19 @@ public struct ModelDescription: Sendable, Hashable, Codable {
     return result
   }
 
+  /// The most values of one example that a layer may give.
+  private static let maximumValueCount = 1 << 31
+
+  /// Whether an example of a shape is small enough to count with.
+  static func isSensible(_ shape: [Int]) -> Bool {
+    shape.reduce(Optional(1)) { count, extent in
+      guard let count, case let (product, overflow) = count.multipliedReportingOverflow(by: extent),
+        !overflow, product <= maximumValueCount
+      else { return nil }
+      return product
+    } != nil
+  }
+
   /// Names and shapes of the inputs.
   func inputs() throws -> [(name: String, shape: [Int])] {
     let named = inputShapes.map { $0.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
@@ -110,10 +123,12 @@ public struct ModelDescription: Sendable, Hashable, Codable {
         .data, operation: name ?? "model",
         "the description has no 'inputShape'; add it, or build the model from data")
     }
-    for (name, shape) in inputs where !shape.allSatisfy({ $0 > 0 }) || shape.count > 7 {
+    for (name, shape) in inputs
+    where !shape.allSatisfy({ $0 > 0 }) || shape.count > 7 || !Self.isSensible(shape) {
       throw ApusError(
         .shape, operation: name,
-        "input shape \(shape) must have at most 7 axes, each positive (without the batch axis)")
+        "input shape \(shape) must have at most 7 axes, each positive (without the batch axis), and "
+          + "at most \(Self.maximumValueCount) values")
     }
     return inputs
   }

@@ -28,13 +28,17 @@ public struct Safetensors: Sendable {
   /// - Throws: ``ApusError`` that names the file and what is wrong with it.
   public init(path: String) throws {
     let data: Data
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw ApusError(.file, operation: path, "there is no such file")
+    }
+    guard !isDirectory.boolValue else {
+      throw ApusError(.file, operation: path, "this is a folder, a file is needed")
+    }
     do {
       data = try Data(contentsOf: URL(fileURLWithPath: path))
     } catch {
-      throw ApusError(
-        .file, operation: path,
-        FileManager.default.fileExists(atPath: path)
-          ? "cannot be read: \(error.localizedDescription)" : "there is no such file")
+      throw ApusError(.file, operation: path, "cannot be read: \(error.localizedDescription)")
     }
     try self.init(data, path: path)
   }
