@@ -54,6 +54,20 @@ struct ModelFileTests {
     #expect(cut?.operation == path)
   }
 
+  /// A description may claim layers of any size; memory is only spent on what the file holds.
+  @Test func claimsOfTheDescriptionCostNothing() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let path = folder.appendingPathComponent("m.safetensors").path
+    let description =
+      #"{"inputShape": [65536], "layers": [{"name": "a", "type": "Linear", "outFeatures": 32768}]}"#
+    try Safetensors.write(
+      ["a.weight": try Tensor.ones([32768, 1], on: device)],
+      metadata: ["apus.version": "1", "apus.description": description], to: path)
+    let error = #expect(throws: ApusError.self) { try ModelFile(path: path, on: device) }
+    #expect(error?.operation == path && error?.message.contains("a.weight") == true)
+  }
+
   @Test func failedWriteKeepsTheOldFile() throws {
     let folder = try folder()
     defer { try? FileManager.default.removeItem(at: folder) }

@@ -26,6 +26,18 @@ public struct GraphModel: Layer {
   /// Builds and initialises the layers.
   /// - Throws: ``ApusError`` naming the layer that does not fit.
   public init(_ description: ModelDescription, key: RandomKey, on device: Device) throws {
+    try self.init(description, parameters: .fresh(key, device))
+  }
+
+  /// Builds the layers around given values, on the device where these are.
+  /// - Throws: ``ApusError`` naming missing, unexpected and ill-shaped entries.
+  public init(_ description: ModelDescription, state: [String: Tensor]) throws {
+    try self.init(description, parameters: .given(state))
+    // Also complains about what no layer asked for.
+    try load(state)
+  }
+
+  private init(_ description: ModelDescription, parameters: ParameterSource) throws {
     inputs = try description.inputs()
     self.description = description
     var shapes = inputs.map(\.shape)
@@ -55,7 +67,7 @@ public struct GraphModel: Layer {
         } ?? [shapes.count - 1]
       let built = try LayerCatalogue.build(
         layer, inputs: sources.map { shapes[$0] }, classCount: description.classCount,
-        key: key.folded(UInt64(index)), on: device)
+        parameters: parameters.forLayer(index))
       guard ModelDescription.isSensible(built.outputShape) else {
         throw ApusError(
           .shape, operation: "layer '\(layer.name)'",

@@ -24,8 +24,8 @@ enum LayerCatalogue {
 
   /// Makes the layer, checks that it fits its inputs.
   static func build(
-    _ description: LayerDescription, inputs: [[Int]], classCount: Int?, key: RandomKey,
-    on device: Device
+    _ description: LayerDescription, inputs: [[Int]], classCount: Int?,
+    parameters: ParameterSource
   ) throws -> BuiltLayer {
     var reader = AttributeReader(description, classCount: classCount)
     let built: BuiltLayer
@@ -36,28 +36,27 @@ enum LayerCatalogue {
       guard inputs.count == 1 else {
         throw reader.error("takes one input, not \(inputs.count)")
       }
-      built = try single(description.type, inputs[0], &reader, key, device)
+      built = try single(description.type, inputs[0], &reader, parameters)
     }
     try reader.finish()
     return built
   }
 
   private static func single(
-    _ type: String, _ shape: [Int], _ reader: inout AttributeReader, _ key: RandomKey,
-    _ device: Device
+    _ type: String, _ shape: [Int], _ reader: inout AttributeReader, _ parameters: ParameterSource
   ) throws -> BuiltLayer {
     switch type {
-    case "Linear": return try linear(shape, &reader, key, device)
+    case "Linear": return try linear(shape, &reader, parameters)
     case "Flatten": return try flatten(shape, &reader)
     case "LayerNorm":
       let extents = try reader.list("normalizedShape", default: shape.suffix(1))
       guard Array(shape.suffix(extents.count)) == extents else {
         throw reader.error("normalizedShape \(extents) does not end the input shape \(shape)")
       }
-      let layer = try LayerNorm(
-        extents, epsilon: try reader.float("epsilon", default: 1e-5),
+      let layer = try parameters.layerNorm(
+        reader.layer.name, extents, epsilon: try reader.float("epsilon", default: 1e-5),
         elementwiseAffine: try reader.bool("elementwiseAffine", default: true),
-        bias: try reader.bool("bias", default: true), on: device)
+        bias: try reader.bool("bias", default: true))
       return BuiltLayer(kind: .layer(layer), outputShape: shape)
     case "Dropout":
       return BuiltLayer(
@@ -80,7 +79,7 @@ enum LayerCatalogue {
   }
 
   private static func linear(
-    _ shape: [Int], _ reader: inout AttributeReader, _ key: RandomKey, _ device: Device
+    _ shape: [Int], _ reader: inout AttributeReader, _ parameters: ParameterSource
   ) throws -> BuiltLayer {
     guard let width = shape.last else { throw reader.error("takes at least one axis") }
     let inFeatures = try reader.integer("inFeatures", default: width)
@@ -100,9 +99,9 @@ enum LayerCatalogue {
       }
       function = layer.function
     }
-    let layer = try Linear(
-      inFeatures, outFeatures, bias: try reader.bool("bias", default: true),
-      initializer: try initializer(&reader), key: key, on: device)
+    let layer = try parameters.linear(
+      reader.layer.name, inFeatures, outFeatures, bias: try reader.bool("bias", default: true),
+      initializer: try initializer(&reader))
     return BuiltLayer(
       kind: .linear(layer, function), outputShape: shape.dropLast() + [outFeatures])
   }

@@ -34,12 +34,10 @@ public struct ModelFile: Sendable {
       throw wrong("was written in version \(version) of the format, this reads \(Self.version)")
     }
     let description = try ModelDescription(json: Data(json.utf8), source: path)
-    try Self.requireSize(of: description, in: file, path)
-    model = try GraphModel(description, key: RandomKey(0), on: device)
     do {
-      try model.load(try file.tensors(on: device))
+      model = try GraphModel(description, state: try file.tensors(on: device))
     } catch let error as ApusError {
-      throw wrong(error.message)
+      throw ApusError(error.kind, operation: path, "[\(error.operation)] \(error.message)")
     }
     classNames = []
     if let names = file.metadata["apus.classNames"] {
@@ -54,23 +52,6 @@ public struct ModelFile: Sendable {
       && !["apus.version", "apus.description", "apus.classNames"].contains(key)
     {
       extras[String(key.dropFirst(Self.prefix.count))] = value
-    }
-  }
-
-  /// A description may claim layers of any size; memory is only spent on what the file holds.
-  private static func requireSize(
-    of description: ModelDescription, in file: Safetensors, _ path: String
-  ) throws {
-    for layer in description.layers where layer.type == "Linear" {
-      guard case .number(let claimed)? = layer.attributes["outFeatures"] else { continue }
-      guard let weight = file.entries["\(layer.name).weight"],
-        weight.shape.first.map(Double.init) == claimed
-      else {
-        throw ApusError(
-          .file, operation: path,
-          "the description's layer '\(layer.name)' has no weight of \(claimed) outputs in "
-            + "the file")
-      }
     }
   }
 

@@ -25,6 +25,16 @@ public struct LayerNorm: Layer {
       elementwiseAffine && bias ? Parameter(try .zeros(normalizedShape, on: device)) : nil
   }
 
+  /// A layer of given parameters.
+  public init(
+    _ normalizedShape: [Int], epsilon: Float = 1e-5, weight: Parameter?, bias: Parameter? = nil
+  ) {
+    self.normalizedShape = normalizedShape
+    self.epsilon = epsilon
+    self.weight = weight
+    self.bias = bias
+  }
+
   public init(
     _ features: Int, epsilon: Float = 1e-5, elementwiseAffine: Bool = true, bias: Bool = true,
     on device: Device
