@@ -16,7 +16,8 @@ extension CPUBackend {
       }
       apus_elementwise(
         apus_operation(APUS_MOVE.rawValue + out.dtype.sizeCode), apus_parameters(),
-        Int32(layout.rank), layout.shape, target, layout.strides, element, zeros, nil, nil, nil, nil)
+        Int32(layout.rank), layout.shape, target, layout.strides, element, zeros, nil, nil, nil, nil
+      )
     }
   }
 

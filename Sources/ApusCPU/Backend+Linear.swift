@@ -8,22 +8,22 @@ extension CPUBackend {
     guard batch > 0, m > 0, n > 0 else { return }
     guard k > 0 else { return try fill(0, out) }
     try checkExtents([m, n, k], a, b, out)
-    try matrixOperand(a) { a, aBatch in
-      try matrixOperand(b) { b, bBatch in
-        try withRows(out) { out in
-          let (pa, pb, pc) = (try floats(a), try floats(b), try floats(out))
-          let batches = out.layout.strides[0]
-          for index in 0..<batch {
-            guard
-              let left = matrix(pa + index * aBatch, a, axis: 1),
-              let right = matrix(pb + index * bBatch, b, axis: 1)
-            else { continue }
-            Product(
-              m: m, n: n, k: k, a: left, b: right, c: pc + index * batches,
-              cStep: rowStep(out, axis: 1)
-            ).run()
-          }
-        }
+    let (pa, pb) = (try floats(a), try floats(b))
+    try withRows(out) { out in
+      let pc = try floats(out)
+      let first = Product(
+        m: m, n: n, k: k, a: a.matrix(pa, axis: 1), b: b.matrix(pb, axis: 1), c: pc,
+        cStep: rowStep(out, axis: 1))
+      let steps = (a.layout.strides[0], b.layout.strides[0], out.layout.strides[0])
+      if batch > 1, let products = SmallProducts(first, count: batch, steps: steps) {
+        return products.run()
+      }
+      for index in 0..<batch {
+        try Product(
+          m: m, n: n, k: k, a: a.matrix(pa + index * a.layout.strides[0], axis: 1),
+          b: b.matrix(pb + index * b.layout.strides[0], axis: 1),
+          c: pc + index * out.layout.strides[0], cStep: rowStep(out, axis: 1)
+        ).run(on: self)
       }
     }
   }
@@ -34,28 +34,26 @@ extension CPUBackend {
     let (m, n, k) = (x.shape[0], weight.shape[0], x.shape[1])
     guard m > 0, n > 0 else { return }
     try checkExtents([m, n, k], x, weight, out)
-    guard k > 0 else { return try compose(.init(.linear(activation: activation), inputs: inputs, outputs: [out])) }
-    let transposed = weight.with(weight.layout.permuted([1, 0]))
-    try matrixOperand(x.batchOfOne) { x, _ in
-      try matrixOperand(transposed.batchOfOne) { weight, _ in
-        try reading(Array(inputs[2...])) { biases in
-          try withRows(out) { out in
-            guard
-              let left = matrix(try floats(x), x, axis: 1),
-              let right = matrix(try floats(weight), weight, axis: 1)
-            else { return }
-            var product = Product(
-              m: m, n: n, k: k, a: left, b: right, c: try floats(out),
-              cStep: rowStep(out, axis: 0))
-            product.bias = try biases.first.map { UnsafePointer(try floats($0)) }
-            if let activation {
-              product.epilogue = activation.code
-            } else if product.bias != nil {
-              product.epilogue = (APUS_IDENTITY, apus_parameters())
-            }
-            product.run()
-          }
-        }
+    guard k > 0 else {
+      return try compose(Command(.linear(activation: activation), inputs: inputs, outputs: [out]))
+    }
+    let left = x.matrix(try floats(x), axis: 0)
+    let right = weight.matrix(try floats(weight), axis: 0)
+    try withRows(out) { out in
+      var product = Product(
+        m: m, n: n, k: k, a: left,
+        b: Matrix(
+          pointer: right.pointer, rowStep: right.columnStep, columnStep: right.rowStep),
+        c: try floats(out), cStep: rowStep(out, axis: 0))
+      if let activation {
+        product.epilogue = activation.code
+      } else if inputs.count > 2 {
+        product.epilogue = (APUS_IDENTITY, apus_parameters())
+      }
+      guard inputs.count > 2 else { return try product.run(on: self) }
+      try reading(inputs[2]) {
+        product.bias = UnsafePointer(try floats($0[0]))
+        try product.run(on: self)
       }
     }
   }
@@ -104,28 +102,8 @@ extension CPUBackend {
     }
   }
 
-  /// The matrix on axes `axis` and `axis + 1`, if BLAS can read it.
-  private func matrix(_ pointer: UnsafePointer<Float>, _ x: Operand, axis: Int) -> Matrix? {
-    Matrix(
-      pointer, rows: x.shape[axis], columns: x.shape[axis + 1],
-      rowStride: x.layout.strides[axis], columnStride: x.layout.strides[axis + 1])
-  }
-
   private func rowStep(_ out: Operand, axis: Int) -> Int {
     out.shape[axis] == 1 ? out.shape[axis + 1] : out.layout.strides[axis]
-  }
-
-  /// `[B, R, C]` itself where BLAS can read each matrix, else a contiguous copy; with the step from
-  /// matrix to matrix. A batch that is repeated is copied once.
-  private func matrixOperand(
-    _ x: Operand, _ body: (Operand, Int) throws -> Void
-  ) throws {
-    if matrix(try floats(x), x, axis: 1) != nil { return try body(x, x.layout.strides[0]) }
-    let isRepeated = x.layout.strides[0] == 0
-    let one = Layout(
-      shape: [isRepeated ? 1 : x.shape[0]] + x.shape[1...], strides: x.layout.strides,
-      offset: x.layout.offset)
-    try reading(x.with(one)) { try body($0[0], isRepeated ? 0 : x.shape[1] * x.shape[2]) }
   }
 
   /// `body` on `out` where its rows are dense and apart, else on a temporary.
@@ -141,7 +119,9 @@ extension CPUBackend {
 }
 
 extension Operand {
-  fileprivate var batchOfOne: Operand {
-    with(Layout(shape: [1] + shape, strides: [0] + layout.strides, offset: layout.offset))
+  /// The matrix on axes `axis` and `axis + 1`.
+  fileprivate func matrix(_ pointer: UnsafePointer<Float>, axis: Int) -> Matrix {
+    Matrix(
+      pointer: pointer, rowStep: layout.strides[axis], columnStep: layout.strides[axis + 1])
   }
 }

@@ -45,15 +45,12 @@ static void copy_rows(void *context, ptrdiff_t begin, ptrdiff_t end) {
 static void transpose_tile(
     int size, char *out, ptrdiff_t to, const char *x, ptrdiff_t from, ptrdiff_t rows,
     ptrdiff_t columns) {
+  const apus_loops *loops = apus_loops_now();
   if (size == 4 && rows == TILE && columns == TILE) {
-    // Through a small square: the compiler turns both loops into vectors.
-    uint32_t square[TILE][TILE + 1];
-    for (ptrdiff_t j = 0; j < TILE; j++) {
-      uint32_t line[TILE];
-      memcpy(line, x + j * from, sizeof line);
-      for (ptrdiff_t i = 0; i < TILE; i++) square[i][j] = line[i];
-    }
-    for (ptrdiff_t i = 0; i < TILE; i++) memcpy(out + i * to, square[i], TILE * 4);
+    const int side = loops->transpose_size;
+    for (ptrdiff_t i = 0; i < TILE; i += side)
+      for (ptrdiff_t j = 0; j < TILE; j += side)
+        loops->transpose(out + i * to + j * 4, to, x + i * 4 + j * from, from);
     return;
   }
   switch (size) {

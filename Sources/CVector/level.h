@@ -46,6 +46,20 @@ typedef struct {
       ptrdiff_t n, float *out);
   void (*dropout)(
       float probability, uint64_t key, uint64_t first_block, ptrdiff_t n, const float *x, float *out);
+  // Matrix products: see loops/gemm.h. A panel has `tile_rows` rows of A or `tile_columns` of B.
+  int tile_rows, tile_columns;
+  void (*gemm_block)(
+      ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, const float *a, const float *b, float *c,
+      ptrdiff_t step, bool adds);
+  void (*pack_a)(
+      ptrdiff_t lines, ptrdiff_t depth, const float *x, ptrdiff_t line_step, ptrdiff_t depth_step,
+      float *to);
+  void (*pack_b)(
+      ptrdiff_t lines, ptrdiff_t depth, const float *x, ptrdiff_t line_step, ptrdiff_t depth_step,
+      float *to);
+  /// A tile of VL × VL 4-byte elements, steps in bytes; see `tile_size`.
+  void (*transpose)(char *out, ptrdiff_t to, const char *x, ptrdiff_t from);
+  int transpose_size;
 } apus_loops;
 
 extern const apus_loops apus_loops_baseline;
@@ -53,6 +67,10 @@ extern const apus_loops apus_loops_baseline;
 extern const apus_loops apus_loops_avx2;
 extern const apus_loops apus_loops_avx512;
 #endif
+
+/// A block of C that one thread computes, and the depth for which a panel of B stays in the first
+/// cache. The rows are a multiple of every level's `tile_rows`, the columns of its `tile_columns`.
+enum { APUS_BLOCK_ROWS = 192, APUS_BLOCK_COLUMNS = 128, APUS_BLOCK_DEPTH = 256 };
 
 /// The loops in force.
 const apus_loops *apus_loops_now(void);

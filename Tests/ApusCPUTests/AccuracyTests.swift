@@ -80,118 +80,128 @@ private func apply(_ code: apus_operation, _ x: [Float], _ y: [Float]? = nil) ->
   return out
 }
 
-/// The levels are a setting of the process, so these tests run one after the other.
-@Suite(.serialized) struct AccuracyTests {
-  static let levels = Array(0...Int(apus_best_level()))
+extension CPUTests {
+  /// The levels are a setting of the process, so these tests run one after the other.
+  struct AccuracyTests {
+    static let levels = Array(0...Int(apus_best_level()))
 
-  @Test(arguments: functions, levels)
-  private func isWithinUlps(_ function: Accuracy, level: Int) {
-    #expect(apus_force_level(Int32(level)) == level)
-    defer { apus_force_level(2) }
-    let x = samples().filter {
-      $0.isNaN || ($0 >= function.low && $0 <= function.high) || $0.isInfinite && function.low < -1e30
+    @Test(arguments: functions, levels)
+    private func isWithinUlps(_ function: Accuracy, level: Int) {
+      #expect(apus_force_level(Int32(level)) == level)
+      defer { apus_force_level(2) }
+      let x = samples().filter {
+        $0.isNaN || ($0 >= function.low && $0 <= function.high)
+          || $0.isInfinite && function.low < -1e30
+      }
+      let results = apply(function.code, x)
+      var worst = 0.0
+      var where_ = Float(0)
+      for (x, r) in zip(x, results) {
+        let exact = function.exact(Double(x))
+        let rounded = Float(exact)
+        if rounded.isNaN || rounded.isInfinite || r.isNaN || r.isInfinite {
+          let isEdge =
+            rounded.isInfinite != r.isInfinite && abs(exact) > 3.4e38 && abs(exact) < 3.41e38
+          #expect(
+            (r.isNaN && rounded.isNaN) || r == rounded || isEdge,
+            "\(function.name)(\(x)) = \(r), not \(rounded)")
+          continue
+        }
+        let unit = max(Double(rounded.ulp), function.floor * 0x1p-23)
+        let error = abs(Double(r) - exact) / unit
+        if error > worst {
+          worst = error
+          where_ = x
+        }
+        if exact == 0 && function.floor == 0 { #expect(r == 0 && (r.sign == Float(exact).sign)) }
+      }
+      // Half a unit is the rounding of an exact result.
+      #expect(
+        worst <= max(function.ulps, 0.5) + 0.01,
+        "\(function.name) at level \(level): \(worst) ulp at \(where_)")
+      if ProcessInfo.processInfo.environment["APUS_SHOW_ULPS"] != nil {
+        print(function.name, "level", level, "worst", worst, "at", where_)
+      }
     }
-    let results = apply(function.code, x)
-    var worst = 0.0
-    var where_ = Float(0)
-    for (x, r) in zip(x, results) {
-      let exact = function.exact(Double(x))
-      let rounded = Float(exact)
-      if rounded.isNaN || rounded.isInfinite || r.isNaN || r.isInfinite {
-        let isEdge = rounded.isInfinite != r.isInfinite && abs(exact) > 3.4e38 && abs(exact) < 3.41e38
+
+    @Test(arguments: levels)
+    func powersAndAngles(level: Int) {
+      apus_force_level(Int32(level))
+      defer { apus_force_level(2) }
+      var numbers = Numbers(11)
+      let special: [Float] = [
+        0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, .infinity, -.infinity, .nan,
+        Float.leastNormalMagnitude / 8,
+      ]
+      var x: [Float] = [], y: [Float] = []
+      for a in special {
+        for b in special {
+          x.append(a)
+          y.append(b)
+        }
+      }
+      for _ in 0..<20000 {
+        x.append(scalbn(numbers.float(1, 2), Int(numbers.next() % 60) - 30))
+        y.append(numbers.float(-6, 6))
+        x.append(numbers.float(-3, 3))
+        y.append(numbers.float(-3, 3))
+        x.append(numbers.float(-3, 3))
+        y.append(Float(Int(numbers.next() % 9) - 4))
+      }
+      func check(_ name: String, _ results: [Float], _ exact: (Double, Double) -> Double) {
+        for ((a, b), r) in zip(zip(x, y), results) {
+          let e = exact(Double(a), Double(b))
+          let rounded = Float(e)
+          let isRight =
+            (r.isNaN && e.isNaN) || r == rounded
+            || abs(Double(r) - e) <= 1.01 * Double(rounded.isFinite ? rounded.ulp : 1)
+          #expect(isRight, "\(name)(\(a), \(b)) = \(r), not \(e)")
+        }
+      }
+      check("power", apply(APUS_POWER, x, y)) { pow($0, $1) }
+      check("atan2", apply(APUS_ATAN2, x, y)) { atan2($0, $1) }
+      check("remainder", apply(APUS_REMAINDER, x, y)) { a, b in
+        let r = fmod(a, b)
+        return r != 0 && (r < 0) != (b < 0) ? Double(Float(r) + Float(b)) : r
+      }
+    }
+
+    @Test(arguments: levels)
+    func conversionsRoundToNearestEven(level: Int) {
+      apus_force_level(Int32(level))
+      defer { apus_force_level(2) }
+      let x = samples().filter { !$0.isNaN }
+      var halves = [UInt16](repeating: 0, count: x.count)
+      var floats = [Float](repeating: 0, count: x.count)
+      let cast = APUS_CAST.rawValue
+      apus_elementwise(
+        apus_operation(cast + 2), apus_parameters(), 1, [x.count], &halves, [1], x, [1], nil, [1],
+        nil, [1])
+      apus_elementwise(
+        apus_operation(cast + 14), apus_parameters(), 1, [x.count], &floats, [1], halves, [1], nil,
+        [1], nil, [1])
+      for (x, h) in zip(x, floats) {
+        // The two neighbours among halves: spacing 2⁻²⁴ below the normal range.
+        let spacing = max(scalbn(1, Int(max(abs(x), 0x1p-14).exponent) - 10), 0x1p-24)
+        let quotient = Double(x) / Double(spacing)
+        let expected = Float(quotient.rounded(.toNearestOrEven) * Double(spacing))
+        let limited = abs(expected) >= 65520 ? (x < 0 ? -Float.infinity : .infinity) : expected
         #expect(
-          (r.isNaN && rounded.isNaN) || r == rounded || isEdge,
-          "\(function.name)(\(x)) = \(r), not \(rounded)")
-        continue
+          h == limited || abs(x) >= 65520 && h.isInfinite, "half of \(x): \(h), not \(limited)")
       }
-      let unit = max(Double(rounded.ulp), function.floor * 0x1p-23)
-      let error = abs(Double(r) - exact) / unit
-      if error > worst {
-        worst = error
-        where_ = x
-      }
-      if exact == 0 && function.floor == 0 { #expect(r == 0 && (r.sign == Float(exact).sign)) }
+      // From double in one rounding: just above the middle of two neighbours.
+      let doubles: [Double] = [
+        1 + 0x1p-11 + 0x1p-40, 1 + 0x1p-11, 1 + 0x1p-8 + 0x1p-45, 1e300, -1e-300,
+      ]
+      var h = [UInt16](repeating: 0, count: doubles.count)
+      apus_elementwise(
+        apus_operation(cast + 7 + 2), apus_parameters(), 1, [doubles.count], &h, [1], doubles, [1],
+        nil, [1], nil, [1])
+      #expect(h == [0x3C01, 0x3C00, 0x3C04, 0x7C00, 0x8000])
+      apus_elementwise(
+        apus_operation(cast + 7 + 3), apus_parameters(), 1, [doubles.count], &h, [1], doubles, [1],
+        nil, [1], nil, [1])
+      #expect(h == [0x3F80, 0x3F80, 0x3F81, 0x7F80, 0x8000])
     }
-    // Half a unit is the rounding of an exact result.
-    #expect(
-      worst <= max(function.ulps, 0.5) + 0.01,
-      "\(function.name) at level \(level): \(worst) ulp at \(where_)")
-    if ProcessInfo.processInfo.environment["APUS_SHOW_ULPS"] != nil {
-      print(function.name, "level", level, "worst", worst, "at", where_)
-    }
-  }
-
-  @Test(arguments: levels)
-  func powersAndAngles(level: Int) {
-    apus_force_level(Int32(level))
-    defer { apus_force_level(2) }
-    var numbers = Numbers(11)
-    let special: [Float] = [0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, .infinity, -.infinity, .nan, Float.leastNormalMagnitude / 8]
-    var x: [Float] = [], y: [Float] = []
-    for a in special {
-      for b in special {
-        x.append(a)
-        y.append(b)
-      }
-    }
-    for _ in 0..<20000 {
-      x.append(scalbn(numbers.float(1, 2), Int(numbers.next() % 60) - 30))
-      y.append(numbers.float(-6, 6))
-      x.append(numbers.float(-3, 3))
-      y.append(numbers.float(-3, 3))
-      x.append(numbers.float(-3, 3))
-      y.append(Float(Int(numbers.next() % 9) - 4))
-    }
-    func check(_ name: String, _ results: [Float], _ exact: (Double, Double) -> Double) {
-      for ((a, b), r) in zip(zip(x, y), results) {
-        let e = exact(Double(a), Double(b))
-        let rounded = Float(e)
-        let isRight =
-          (r.isNaN && e.isNaN) || r == rounded
-          || abs(Double(r) - e) <= 1.01 * Double(rounded.isFinite ? rounded.ulp : 1)
-        #expect(isRight, "\(name)(\(a), \(b)) = \(r), not \(e)")
-      }
-    }
-    check("power", apply(APUS_POWER, x, y)) { pow($0, $1) }
-    check("atan2", apply(APUS_ATAN2, x, y)) { atan2($0, $1) }
-    check("remainder", apply(APUS_REMAINDER, x, y)) { a, b in
-      let r = fmod(a, b)
-      return r != 0 && (r < 0) != (b < 0) ? Double(Float(r) + Float(b)) : r
-    }
-  }
-
-  @Test(arguments: levels)
-  func conversionsRoundToNearestEven(level: Int) {
-    apus_force_level(Int32(level))
-    defer { apus_force_level(2) }
-    let x = samples().filter { !$0.isNaN }
-    var halves = [UInt16](repeating: 0, count: x.count)
-    var floats = [Float](repeating: 0, count: x.count)
-    let cast = APUS_CAST.rawValue
-    apus_elementwise(
-      apus_operation(cast + 2), apus_parameters(), 1, [x.count], &halves, [1], x, [1], nil, [1],
-      nil, [1])
-    apus_elementwise(
-      apus_operation(cast + 14), apus_parameters(), 1, [x.count], &floats, [1], halves, [1], nil,
-      [1], nil, [1])
-    for (x, h) in zip(x, floats) {
-      // The two neighbours among halves: spacing 2⁻²⁴ below the normal range.
-      let spacing = max(scalbn(1, Int(max(abs(x), 0x1p-14).exponent) - 10), 0x1p-24)
-      let quotient = Double(x) / Double(spacing)
-      let expected = Float(quotient.rounded(.toNearestOrEven) * Double(spacing))
-      let limited = abs(expected) >= 65520 ? (x < 0 ? -Float.infinity : .infinity) : expected
-      #expect(h == limited || abs(x) >= 65520 && h.isInfinite, "half of \(x): \(h), not \(limited)")
-    }
-    // From double in one rounding: just above the middle of two neighbours.
-    let doubles: [Double] = [1 + 0x1p-11 + 0x1p-40, 1 + 0x1p-11, 1 + 0x1p-8 + 0x1p-45, 1e300, -1e-300]
-    var h = [UInt16](repeating: 0, count: doubles.count)
-    apus_elementwise(
-      apus_operation(cast + 7 + 2), apus_parameters(), 1, [doubles.count], &h, [1], doubles, [1],
-      nil, [1], nil, [1])
-    #expect(h == [0x3C01, 0x3C00, 0x3C04, 0x7C00, 0x8000])
-    apus_elementwise(
-      apus_operation(cast + 7 + 3), apus_parameters(), 1, [doubles.count], &h, [1], doubles, [1],
-      nil, [1], nil, [1])
-    #expect(h == [0x3F80, 0x3F80, 0x3F81, 0x7F80, 0x8000])
   }
 }

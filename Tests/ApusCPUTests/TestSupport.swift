@@ -2,6 +2,10 @@ import ApusCPU
 import ApusDevice
 import Testing
 
+/// All tests of the device, one after the other: the level of the loops and the number of threads are
+/// settings of the process, and some tests change them.
+@Suite(.serialized) enum CPUTests {}
+
 private let opened = Result { try CPUBackend() }
 
 /// One device for all tests of the process.

@@ -114,6 +114,18 @@ void apus_activation_backward(
 /// How many rows of `columns` floats `apus_activation_backward` wants as `partials`.
 ptrdiff_t apus_activation_backward_parts(ptrdiff_t rows, ptrdiff_t columns);
 
+// MARK: Matrix products (gemm.c)
+
+/// `c[m, n] = f(a[m, k] · b[k, n] + bias[n])` with any strides of a and b and rows of c `step` apart;
+/// no `f` when `activation` is negative. `k` is at least 1.
+void apus_gemm(
+    ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *_Nonnull a, ptrdiff_t a_row,
+    ptrdiff_t a_column, const float *_Nonnull b, ptrdiff_t b_row, ptrdiff_t b_column,
+    float *_Nonnull c, ptrdiff_t step, int activation, apus_parameters parameters,
+    const float *_Nullable bias, float *_Nonnull scratch);
+/// Bytes of `scratch`, aligned to 128.
+ptrdiff_t apus_gemm_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);
+
 // MARK: Reductions (reduce.c)
 
 typedef enum { APUS_SUM, APUS_MEAN, APUS_MAX, APUS_MIN } apus_reduction;

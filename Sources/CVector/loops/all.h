@@ -18,4 +18,5 @@
 #include "normalization.h"
 #include "optimizer.h"
 #include "random.h"
+#include "gemm.h"
 #include "table.h"

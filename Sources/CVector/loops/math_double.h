@@ -59,8 +59,8 @@ static inline VD log1p_d(VD x) {
   return is_inside ? r : outside;
 }
 
-/// Sine, or cosine with `quarter` 1, of `x` within ±2²⁰ (and, with fused products, ±2³⁰).
-static inline VD sine_d(VD x, int64_t quarter) {
+/// Sine and cosine of `x` within ±2²⁰.
+static inline void sines_d(VD x, VD *sine, VD *cosine) {
   VD shifted = fma_d(x, (VD)(0x1.45F306DC9C883p-1), (VD)(0x1.8p52));
   VD n = shifted - 0x1.8p52;
 #ifdef HAS_FMA
@@ -72,7 +72,7 @@ static inline VD sine_d(VD x, int64_t quarter) {
   r = r - n * 0x1.0B4611A6p-34;
   r = r - n * 0x1.3198A2E037073p-69;
 #endif
-  VL64 q = (VL64)shifted + quarter;
+  VL64 q = (VL64)shifted;
   VD z = r * r;
   VD s = fma_d((VD)(-2.47562648495596106e-8), z, (VD)(2.75552678116286436e-6));
   s = fma_d(s, z, (VD)(-1.98412632787955473e-4));
@@ -85,11 +85,20 @@ static inline VD sine_d(VD x, int64_t quarter) {
   c = fma_d(c, z, (VD)(4.16666666664713338e-2));
   c = fma_d(c, z, (VD)(-0.499999999999992463));
   c = fma_d(c, z, (VD)(1.0));
-  VD result = (q & 1) != 0 ? c : s;
-  return (VD)((VL64)result ^ ((q & 2) << 62));
+  VL64 is_odd = (q & 1) != 0;
+  *sine = (VD)((VL64)(is_odd ? c : s) ^ ((q & 2) << 62));
+  *cosine = (VD)((VL64)(is_odd ? s : c) ^ (((q + 1) & 2) << 62));
 }
-static inline VD sin_d(VD x) { return sine_d(x, 0); }
-static inline VD cos_d(VD x) { return sine_d(x, 1); }
+static inline VD sin_d(VD x) {
+  VD s, c;
+  sines_d(x, &s, &c);
+  return s;
+}
+static inline VD cos_d(VD x) {
+  VD s, c;
+  sines_d(x, &s, &c);
+  return c;
+}
 
 /// Lanes too large for the reduction go through the C library.
 static inline VF sin_f(VF x) {

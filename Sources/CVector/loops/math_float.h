@@ -8,7 +8,9 @@ static inline VF exp_f(VF x) {
   // 1.5 · 2²³ brings the rounded multiple into the low bits; ½ of it goes into each factor.
   VF shifted = fma_f(t, (VF)(0x1.715476p+0f), (VF)(0x1.8p23f));
   VF n = shifted - 0x1.8p23f;
+#ifndef HAS_SCALE
   VI k = bits_of(shifted) - 0x4B400000;
+#endif
   VF r = fma_f(n, (VF)(-0x1.62E4p-1f), t);
   r = fma_f(n, (VF)(-0x1.7F7D1Cp-20f), r);
   VF p = fma_f((VF)(1.98909808e-4f), r, (VF)(1.39336410e-3f));
@@ -17,8 +19,12 @@ static inline VF exp_f(VF x) {
   p = fma_f(p, r, (VF)(1.66666667e-1f));
   p = fma_f(p, r, (VF)(5.00000001e-1f));
   p = fma_f(p * r, r, r) + 1.0f;
+#ifdef HAS_SCALE
+  return scale_f(p, n);
+#else
   VI half = k >> 1;
   return p * from_bits((half + 127) << 23) * from_bits((k - half + 127) << 23);
+#endif
 }
 
 /// Mantissa in [√½, √2) and a polynomial from Cephes' logf (Moshier 1992).
@@ -55,10 +61,9 @@ static inline VF tanh_f(VF x) {
   p = fma_f(p, z, (VF)(-5.37397155531e-2f));
   p = fma_f(p, z, (VF)(1.33314422036e-1f));
   p = fma_f(p, z, (VF)(-3.33332819422e-1f));
-  // Times rather than plus keeps the sign of zero.
-  VF small = x * fma_f(p, z, (VF)(1.0f));
-  VF large = with_sign_of(1.0f - 2.0f / (exp_f(a + a) + 1.0f), x);
-  return a > 0.625f ? large : small;
+  VF small = fma_f(p * z, x, x);
+  VF large = 1.0f - 2.0f / (exp_f(a + a) + 1.0f);
+  return with_sign_of(a > 0.625f ? large : small, x);
 }
 
 static inline VF sigmoid_f(VF x) {

@@ -10,19 +10,19 @@ static inline void philox(uint64_t key, uint64_t first, uint32_t words[PHILOX_WI
   VU64 x0 = counter & low, x1 = counter >> 32, x2 = (VU64)(0), x3 = (VU64)(0);
   uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
   for (int round = 0; round < 10; round++) {
-    const VU64 p0 = x0 * 0xD2511F53ull, p1 = x2 * 0xCD9E8D57ull;
+    // Only low halves count; the masks tell the compiler that a 32-bit product is enough.
+    const VU64 p0 = (x0 & low) * 0xD2511F53ull, p1 = (x2 & low) * 0xCD9E8D57ull;
     x0 = (p1 >> 32) ^ x1 ^ (uint64_t)k0;
-    x1 = p1 & low;
+    x1 = p1;
     x2 = (p0 >> 32) ^ x3 ^ (uint64_t)k1;
-    x3 = p0 & low;
+    x3 = p0;
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  const VU64 front = x0 | (x1 << 32), back = x2 | (x3 << 32);
-  for (int k = 0; k < VL / 2; k++) {
-    const uint64_t pair[2] = {front[k], back[k]};
-    memcpy(words + 4 * k, pair, 16);
-  }
+  const VU64 front = (x0 & low) | (x1 << 32), back = (x2 & low) | (x3 << 32);
+  const VU64 first_half = LOW_64(front, back), second_half = HIGH_64(front, back);
+  memcpy(words, &first_half, sizeof first_half);
+  memcpy(words + VL, &second_half, sizeof second_half);
 }
 
 static inline VF unit(const uint32_t *words) {
@@ -43,8 +43,9 @@ static inline void normals(const uint32_t words[PHILOX_WIDTH], float a, float b,
   for (int half = 0; half < 2; half++) {
     const VD radius = sqrt_d(-2.0 * log_d(u[half]));
     const VD angle = 6.283185307179586 * v[half];
-    const VD c = radius * cos_d(angle), s = radius * sin_d(angle);
-    const VD cs = c * (double)b + (double)a, sn = s * (double)b + (double)a;
+    VD s, c;
+    sines_d(angle, &s, &c);
+    const VD cs = radius * c * (double)b + (double)a, sn = radius * s * (double)b + (double)a;
     for (int k = 0; k < VL / 2; k++) {
       out[half * VL + 2 * k] = (float)cs[k];
       out[half * VL + 2 * k + 1] = (float)sn[k];

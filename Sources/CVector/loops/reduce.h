@@ -58,6 +58,10 @@ static inline VF smaller(VF x, VF m) { return ((x < m) | (x != x)) ? x : m; }
 ROW_EXTREME(row_maximum, larger, -__builtin_inff(), >)
 ROW_EXTREME(row_minimum, smaller, __builtin_inff(), <)
 
+static inline VF plain_larger(VF x, VF m) { return x > m ? x : m; }
+/// The largest element where a NaN need not be seen: the exponentials of a softmax show it again.
+ROW_EXTREME(row_shift, plain_larger, -__builtin_inff(), >)
+
 static void add_row(float *total, const float *x, ptrdiff_t n) {
   ptrdiff_t i = 0;
   for (; i + VL <= n; i += VL) store(total + i, load(total + i) + load(x + i));

@@ -64,7 +64,7 @@ static inline float row_exponential_sum(const float *x, float shift, ptrdiff_t n
 enum { ROW_BUFFER = 4096 };
 
 static void softmax_row(bool logarithm, const float *x, float *out, ptrdiff_t n, bool stream) {
-  const float maximum = row_maximum(x, n);
+  const float maximum = row_shift(x, n);
   if (logarithm) {
     const float logarithm_of_sum = logf(row_exponential_sum(x, maximum, n));
     ROW_LOOP(x, stream, (v - maximum) - logarithm_of_sum);
@@ -113,7 +113,7 @@ static void softmax_backward_row(
 /// exponentials: loss `Q · L − Σ q · x`, gradient `Q · p − q`.
 static float cross_entropy_row(
     float smoothing, const float *x, int32_t target, const float *weights, ptrdiff_t n, float *out) {
-  const float maximum = row_maximum(x, n);
+  const float maximum = row_shift(x, n);
   const float sum = out ? row_exponentials(x, maximum, out, n) : row_exponential_sum(x, maximum, n);
   const float weight = weights ? weights[target] : 1.0f;
   const float on_target = (1.0f - smoothing) * weight;

@@ -62,4 +62,11 @@ const apus_loops LOOPS = {
     .step = optimizer_step,
     .random = random_floats,
     .dropout = dropout_floats,
+    .tile_rows = MR,
+    .tile_columns = NR,
+    .gemm_block = gemm_block,
+    .pack_a = pack_a_strided,
+    .pack_b = pack_b_strided,
+    .transpose = transpose_tile,
+    .transpose_size = VL,
 };

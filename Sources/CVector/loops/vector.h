@@ -76,6 +76,10 @@ static inline VF ceil_f(VF x) {
   return with_sign_of(r < x ? r + 1.0f : r, x);
 }
 #endif
+#ifdef HAS_SCALE
+/// `x · 2ⁿ`, rounded once.
+static inline VF scale_f(VF x, VF n) { return (VF)_mm512_scalef_ps((__m512)x, (__m512)n); }
+#endif
 static inline VF sqrt_f(VF x) { return __builtin_elementwise_sqrt(x); }
 static inline VD sqrt_d(VD x) { return __builtin_elementwise_sqrt(x); }
 
@@ -101,4 +105,42 @@ static inline VF widen_apply2(VF x, VF y, VD (*f)(VD, VD)) {
   r.hi = __builtin_convertvector(
       f(__builtin_convertvector(x.hi, VD), __builtin_convertvector(y.hi, VD)), HF);
   return r;
+}
+
+// The first and second halves of two vectors, lanes taken in turn.
+#if VL == 16
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH(a, b) \
+  __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define LOW_64(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH_64(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#elif VL == 8
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define LOW_64(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH_64(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#else
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define LOW_64(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define HIGH_64(a, b) __builtin_shufflevector(a, b, 1, 3)
+#endif
+
+/// Transposes VL vectors: log₂ VL rounds that interleave row i with row i + VL / 2.
+static inline void transpose_square(VF v[VL]) {
+  VF w[VL];
+#define INTERLEAVE(FROM, TO)                                                                     \
+  _Pragma("clang loop unroll(full)") for (int i = 0; i < VL / 2; i++) {                          \
+    TO[2 * i] = LOW(FROM[i], FROM[i + VL / 2]);                                                  \
+    TO[2 * i + 1] = HIGH(FROM[i], FROM[i + VL / 2]);                                             \
+  }
+  INTERLEAVE(v, w)
+  INTERLEAVE(w, v)
+#if VL == 16
+  INTERLEAVE(v, w)
+  INTERLEAVE(w, v)
+#elif VL == 8
+  INTERLEAVE(v, w)
+  for (int i = 0; i < VL; i++) v[i] = w[i];
+#endif
 }
