@@ -42,11 +42,11 @@ struct PredictionInput {
   private func dataset(array: HostArray, _ shape: [Int]) throws -> Dataset {
     let size = shape.reduce(1, *)
     let fits =
-      array.shape == shape
+      Self.matches(array.shape, shape)
       || array.shape.first.map {
-        $0 > 0 && array.count == $0 * size && Self.matches(Array(array.shape.dropFirst()), shape)
+        array.count > 0 && array.count / size == $0 && array.count % size == 0
+          && Self.matches(Array(array.shape.dropFirst()), shape)
       } ?? false
-      || array.shape == [size]
     guard fits else {
       throw ApusError(
         .shape, operation: path,

@@ -6,7 +6,7 @@ import ApusTensor
 ///
 /// A data set that fits is uploaded once and batches are gathered there; a larger one is uploaded
 /// batch by batch.
-struct BatchSource: Sendable {
+package struct BatchSource: Sendable {
   private let features: [Float]
   private let labels: [Int32]
   private let exampleShape: [Int]
@@ -14,11 +14,13 @@ struct BatchSource: Sendable {
   private let resident: (features: Tensor, labels: Tensor)?
 
   /// The most bytes that are kept on the device.
-  static let residentLimit = 1 << 30
+  package static let residentLimit = 1 << 30
 
-  let count: Int
+  package let count: Int
 
-  init(_ data: Dataset, on device: Device, residentLimit: Int = BatchSource.residentLimit) throws {
+  package init(_ data: Dataset, on device: Device, residentLimit: Int = BatchSource.residentLimit)
+    throws
+  {
     guard data.labels.count == data.count else {
       throw ApusError(
         .data, operation: data.name, "the examples have no class labels, which are needed here")
@@ -37,12 +39,13 @@ struct BatchSource: Sendable {
   }
 
   /// An order of all examples, ready for batches.
-  struct Order: Sendable {
+  package struct Order: Sendable {
     let indices: [Int]
-    let onDevice: Tensor?
+    /// The same for the device; nil where batches are uploaded one by one.
+    package let onDevice: Tensor?
   }
 
-  func order(_ indices: [Int]) throws -> Order {
+  package func order(_ indices: [Int]) throws -> Order {
     Order(
       indices: indices,
       onDevice: resident == nil
@@ -50,7 +53,7 @@ struct BatchSource: Sendable {
   }
 
   /// Examples `range` of an order.
-  func batch(_ range: Range<Int>, of order: Order) throws -> (x: Tensor, y: Tensor) {
+  package func batch(_ range: Range<Int>, of order: Order) throws -> (x: Tensor, y: Tensor) {
     if let resident, let indices = order.onDevice {
       let chosen = try indices.slice(axis: 0, start: range.lowerBound, end: range.upperBound)
       return (try resident.features.take(chosen), try resident.labels.take(chosen))
@@ -69,7 +72,7 @@ struct BatchSource: Sendable {
   }
 
   /// Examples in their own order, a view where they are on the device.
-  func batch(_ range: Range<Int>) throws -> (x: Tensor, y: Tensor) {
+  package func batch(_ range: Range<Int>) throws -> (x: Tensor, y: Tensor) {
     if let resident {
       return (
         try resident.features.slice(axis: 0, start: range.lowerBound, end: range.upperBound),

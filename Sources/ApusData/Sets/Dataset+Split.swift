@@ -26,7 +26,7 @@ extension Dataset {
     let total = Int((Double(count) * fraction).rounded())
     guard total > 0, total < count else {
       throw ApusError(
-        .data, operation: "Dataset.split",
+        .data, operation: name,
         "a fraction of \(fraction) of \(count) examples leaves one part empty; give more examples or "
           + "another fraction")
     }

@@ -1,0 +1,61 @@
+import Apus
+import ApusTraining
+import TestSupport
+import Testing
+
+/// What keeps a device busy: a step neither waits for it nor asks it for memory.
+@Suite(.serialized)
+struct SteadyStateTests {
+  /// Opened anew by each test, so that nothing else is counted.
+  static let names = TestDevices.fast.map(\.name)
+
+  @Test(arguments: names)
+  func stepsNeitherWaitNorAllocate(name: String) throws {
+    let device = try Devices.named(name)
+    let source = try BatchSource(try TrajectoryTests.digits(), on: device)
+    let model = try TrajectoryTests.network(dropout: 0.2, on: device)
+    let optimizer = try Adam(model.parameters(), learningRate: 1e-3)
+    let order = try source.order(Array(0..<source.count))
+    var losses: [Tensor] = []
+
+    func step(_ index: Int) throws {
+      let first = index % 20 * 64
+      let (x, y) = try source.batch(first..<first + 64, of: order)
+      let (loss, gradients) = try valueAndGradients(
+        of: optimizer.parameters, key: RandomKey(UInt64(index))
+      ) { try crossEntropy(model(x, $0), y) }
+      try optimizer.step(gradients)
+      losses.append(loss)
+      // As many stay alive as before: the pool has what the next step needs.
+      if losses.count > 4 { losses.removeFirst() }
+    }
+
+    for index in 0..<20 { try step(index) }
+    let before = device.counters
+    for index in 20..<40 { try step(index) }
+    let after = device.counters
+    #expect(after.synchronizations == before.synchronizations)
+    #expect(after.allocations == before.allocations)
+    #expect(after.poolHits > before.poolHits, "the counters count")
+    #expect(after.bytesInUse == before.bytesInUse, "nothing piles up")
+    #expect(try losses.allSatisfy { try $0.item().isFinite })
+  }
+
+  /// The trainer itself waits when it reads a bundle of losses, not at every step.
+  @Test(arguments: names)
+  func trainingWaitsPerBundle(name: String) throws {
+    let device = try Devices.named(name)
+    let data = try TrajectoryTests.digits()
+    var options = TrainingOptions()
+    options.epochs = 3
+    options.batchSize = 16
+    let trainer = try Trainer(
+      model: try TrajectoryTests.network(dropout: 0, on: device), training: data,
+      options: options, device: device)
+    let before = device.counters.synchronizations
+    let outcome = try trainer.run()
+    let waits = device.counters.synchronizations - before
+    #expect(outcome.steps == 3 * trainer.stepsPerEpoch)
+    #expect(waits * 4 < outcome.steps, "\(waits) waits in \(outcome.steps) steps")
+  }
+}

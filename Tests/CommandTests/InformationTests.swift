@@ -1,0 +1,111 @@
+import Apus
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct InformationTests {
+  private struct Listing: Decodable {
+    let devices: [DeviceInfo]
+    let auto, reason: String
+  }
+
+  private struct SummaryJSON: Decodable {
+    struct Layer: Decodable {
+      let name, type: String
+      let outputShape: [Int]
+      let parameters: Int
+    }
+    let inputShape: [Int]
+    let layers: [Layer]
+    let parameters: Int
+  }
+
+  @Test func devices() async throws {
+    let folder = try Folder()
+    let text = try await succeed("devices --json", in: folder).output
+    let listing = try JSONDecoder().decode(Listing.self, from: Data(text.utf8))
+    #expect(Set(TestDevices.all.map(\.name)).isSubset(of: Set(listing.devices.map(\.name))))
+    #expect(listing.devices.contains { $0.name == listing.auto } && !listing.reason.isEmpty)
+    let table = try await succeed("devices", in: folder).output
+    for device in listing.devices { #expect(table.contains(device.name)) }
+  }
+
+  @Test func summaries() async throws {
+    let folder = try Folder()
+    try folder.write(await Fixtures.model.value, "m.safetensors")
+    try folder.write(
+      #"{"inputShape": [4], "layers": [{"name": "fc", "type": "Linear", "outFeatures": 3}]}"#,
+      "d.json")
+    let expected = [
+      ("mlp", [1, 28, 28], 669_706), ("m.safetensors", [1, 8, 8], 4810), ("d.json", [4], 15),
+    ]
+    for (model, shape, parameters) in expected {
+      let text = try await succeed("summary --model \(model) --json", in: folder).output
+      let summary = try JSONDecoder().decode(SummaryJSON.self, from: Data(text.utf8))
+      #expect(summary.inputShape == shape && summary.parameters == parameters, "\(model)")
+      #expect(summary.layers.reduce(0) { $0 + $1.parameters } == parameters)
+    }
+    let table = try await succeed(
+      "summary --model mlp-small --input-shape 7 --classes 2", in: folder)
+    #expect(table.output.contains("fc1") && table.output.contains("Linear"))
+    #expect(table.output.contains("parameters") && table.output.contains("642"))
+  }
+
+  @Test func presets() async throws {
+    let folder = try Folder()
+    let text = try await succeed("presets", in: folder).output
+    for preset in Preset.all {
+      #expect(text.contains(preset.name) && text.contains(preset.summary))
+      try await succeed(
+        "train --data iris --model \(preset.name) --epochs 1 --output m.safetensors --quiet",
+        in: folder)
+    }
+  }
+
+  @Test func demo() async throws {
+    let folder = try Folder()
+    let run = try await succeed("demo --output-dir made/here --device cpu", in: folder)
+    for name in ["digits.safetensors", "digits.jsonl", "digits.svg"] {
+      #expect(folder.has("made/here/" + name))
+    }
+    #expect(run.output.contains("test accuracy") && run.output.contains("says"))
+    let result = try #require(LogLine.all(folder.text("made/here/digits.jsonl")).last)
+    #expect((result.testAccuracy ?? 0) >= 0.97)
+  }
+
+  @Test func helpNamesTheContract() async throws {
+    let folder = try Folder()
+    let help = try await succeed("train --help", in: folder).output
+    for option in [
+      "data", "model", "device", "epochs", "batch-size", "learning-rate", "optimizer", "seed",
+      "output", "log", "data-dir", "validation", "quiet",
+    ] { #expect(help.contains("--\(option)")) }
+    let version = try await succeed("--version", in: folder).output
+    #expect(version.contains("."))
+  }
+
+  /// A result that nobody can take is a failure; a remark is not.
+  @Test func fullDisk() async throws {
+    let folder = try Folder()
+    func shell(_ command: String) async throws -> Int32 {
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+      process.arguments = ["-c", command]
+      process.currentDirectoryURL = folder.url
+      let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+      process.terminationHandler = { _ in continuation.finish() }
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      for await _ in stream {}
+      process.waitUntilExit()
+      return process.terminationReason == .exit ? process.terminationStatus : -1
+    }
+    let program = ApusProcess.program.path
+    #expect(try await shell("'\(program)' presets > /dev/full") == 1)
+    #expect(try await shell("'\(program)' presets >&-") == 1)
+    #expect(
+      try await shell(
+        "'\(program)' train --data iris --model linear --epochs 1 --output m 2> /dev/full") == 0)
+  }
+}
