@@ -52,6 +52,7 @@ static void run_dense(void *context, ptrdiff_t begin, ptrdiff_t end) {
   for (int k = 0; k < job->walk.operands; k++)
     pointer[k] = job->base[k] + begin * job->kernel.size[k];
   run_block(job, pointer, end - begin);
+  if (job->parameters.stream) apus_stream_fence();
 }
 
 /// Long rows: the last axis in blocks.
@@ -97,6 +98,7 @@ static void run_rows(void *context, ptrdiff_t begin, ptrdiff_t end) {
       apus_place_advance(&place, w, inner);
     }
   }
+  if (job->parameters.stream) apus_stream_fence();
 }
 
 /// Short rows: blocks that run over several of them.
@@ -145,6 +147,7 @@ static void run_packed(void *context, ptrdiff_t begin, ptrdiff_t end) {
       }
     }
   }
+  if (job->parameters.stream) apus_stream_fence();
 }
 
 void apus_elementwise(

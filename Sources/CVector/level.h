@@ -75,5 +75,12 @@ enum { APUS_BLOCK_ROWS = 192, APUS_BLOCK_COLUMNS = 128, APUS_BLOCK_DEPTH = 256 }
 /// The loops in force.
 const apus_loops *apus_loops_now(void);
 
+/// Orders stores past the cache before what follows; after a task that may have made some.
+static inline void apus_stream_fence(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#endif
+}
+
 /// Work of fewer elements than this stays on the calling thread.
 enum { APUS_GRAIN = 16384 };

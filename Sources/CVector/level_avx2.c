@@ -1,5 +1,7 @@
 // The loops for AVX2, FMA and half-float conversions.
 #if defined(__x86_64__)
+#include <immintrin.h>
+
 #define VL 8
 #define HAS_FMA 1
 #define HAS_ROUNDING 1

@@ -23,6 +23,7 @@ static void softmax_rows(void *context, ptrdiff_t begin, ptrdiff_t end) {
     job->loops->softmax(
         job->logarithm, job->x + row * job->x_stride, job->out + row * job->out_stride, job->columns,
         job->stream);
+  if (job->stream) apus_stream_fence();
 }
 
 void apus_softmax(

@@ -54,7 +54,8 @@ static void layer_norm_backward_row(
         store(dweight + i, load(dweight + i) + dh);
         store(dbias + i, load(dbias + i) + d);
       } else {
-        for (ptrdiff_t k = 0; k < left; k++) dweight[i + k] += dh[k], dbias[i + k] += d[k];
+        store_part(dweight + i, load_part(dweight + i, left, 0.0f) + dh, left);
+        store_part(dbias + i, load_part(dbias + i, left, 0.0f) + d, left);
       }
     }
   }

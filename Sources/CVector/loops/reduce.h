@@ -65,5 +65,7 @@ ROW_EXTREME(row_shift, plain_larger, -__builtin_inff(), >)
 static void add_row(float *total, const float *x, ptrdiff_t n) {
   ptrdiff_t i = 0;
   for (; i + VL <= n; i += VL) store(total + i, load(total + i) + load(x + i));
-  for (; i < n; i++) total[i] += x[i];
+  if (i < n)
+    store_part(
+        total + i, load_part(total + i, n - i, 0.0f) + load_part(x + i, n - i, 0.0f), n - i);
 }

@@ -1,7 +1,7 @@
 // Softmax and cross entropy of one contiguous row: a pass for the maximum, a pass that keeps the
 // exponentials and sums them, a pass that scales; a row stays in the first cache between them.
 
-/// `out = exp(x − shift)`, returns the sum.
+/// `out = exp(x − shift)`, returns the sum. Asks for the row that follows, which is most often next.
 static inline float row_exponentials(const float *x, float shift, float *out, ptrdiff_t n) {
   VF s0 = (VF)(0.0f), s1 = s0;
   ptrdiff_t i = 0;
@@ -9,6 +9,8 @@ static inline float row_exponentials(const float *x, float shift, float *out, pt
     const VF e0 = exp_f(load(x + i) - shift), e1 = exp_f(load(x + i + VL) - shift);
     store(out + i, e0);
     store(out + i + VL, e1);
+    __builtin_prefetch(x + n + i);
+    __builtin_prefetch(x + n + i + VL);
     s0 += e0;
     s1 += e1;
   }
@@ -28,6 +30,8 @@ static inline float row_exponential_sum(const float *x, float shift, ptrdiff_t n
   for (; i + 2 * VL <= n; i += 2 * VL) {
     s0 += exp_f(load(x + i) - shift);
     s1 += exp_f(load(x + i + VL) - shift);
+    __builtin_prefetch(x + n + i);
+    __builtin_prefetch(x + n + i + VL);
   }
   for (; i < n; i += VL) {
     const ptrdiff_t left = n - i < VL ? n - i : VL;
@@ -40,10 +44,12 @@ static inline float row_exponential_sum(const float *x, float shift, ptrdiff_t n
 #define ROW_LOOP(FROM, STREAM, EXPRESSION)                                    \
   do {                                                                        \
     ptrdiff_t i = 0;                                                          \
-    if (STREAM) {                                                             \
-      for (; i < n && !is_aligned(out + i); i++) {                            \
-        VF v = (VF)(FROM[i]);                                                 \
-        store_part(out + i, EXPRESSION, 1);                                   \
+    if ((STREAM) && n >= VL) {                                                \
+      const ptrdiff_t lead = (ptrdiff_t)(-(uintptr_t)out / sizeof(float) % VL); \
+      if (lead > 0 && lead <= n) {                                            \
+        VF v = load_part(FROM, lead, 0.0f);                                   \
+        store_part(out, EXPRESSION, lead);                                    \
+        i = lead;                                                             \
       }                                                                       \
       for (; i + VL <= n; i += VL) {                                          \
         VF v = load(FROM + i);                                                \

@@ -2,6 +2,9 @@
 // linear layer.
 typedef apus_parameters parameters;
 
+/// How many floats ahead of use operands that come from memory are asked for.
+enum { AHEAD = 512 };
+
 /// `EXPRESSION` of vectors `x` (and `y`, `z`) and parameters `p` over contiguous floats; results that
 /// do not fit in the cache bypass it.
 #define FLOAT_LOOP(NAME, LOADS, PARTS, EXPRESSION)                                       \
@@ -10,13 +13,15 @@ typedef apus_parameters parameters;
       const parameters *p) {                                                             \
     (void)b, (void)c, (void)p;                                                           \
     float *o = out;                                                                      \
+    const float *first = a, *second = b ? b : a;                                         \
     ptrdiff_t i = 0;                                                                     \
     if (p->stream && is_aligned(o)) {                                                    \
       for (; i + VL <= n; i += VL) {                                                     \
         LOADS;                                                                           \
         store_stream(o + i, EXPRESSION);                                                 \
+        __builtin_prefetch(first + i + AHEAD);                                           \
+        __builtin_prefetch(second + i + AHEAD);                                          \
       }                                                                                  \
-      stream_fence();                                                                    \
     } else {                                                                             \
       for (; i + VL <= n; i += VL) {                                                     \
         LOADS;                                                                           \

@@ -14,7 +14,28 @@ static inline VF load(const float *p) {
   return v;
 }
 static inline void store(float *p, VF v) { memcpy(p, &v, sizeof v); }
-/// Lanes from `n` on are `rest`.
+// Parts of vectors: `n` is at most VL; lanes from `n` on are `rest`.
+#if VL == 16
+static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
+  return (VF)_mm512_mask_loadu_ps(_mm512_set1_ps(rest), (__mmask16)((1u << n) - 1), p);
+}
+static inline void store_part(float *p, VF v, ptrdiff_t n) {
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+#elif VL == 8
+static inline VI first_lanes(ptrdiff_t n) {
+  const VI lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  return lane < (int32_t)n;
+}
+static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
+  const VI mask = first_lanes(n);
+  const VF v = (VF)_mm256_maskload_ps(p, (__m256i)mask);
+  return mask ? v : (VF)(rest);
+}
+static inline void store_part(float *p, VF v, ptrdiff_t n) {
+  _mm256_maskstore_ps(p, (__m256i)first_lanes(n), (__m256)v);
+}
+#else
 static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
   VF v = (VF)(rest);
   memcpy(&v, p, (size_t)n * sizeof(float));
@@ -23,6 +44,7 @@ static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
 static inline void store_part(float *p, VF v, ptrdiff_t n) {
   memcpy(p, &v, (size_t)n * sizeof(float));
 }
+#endif
 static inline VI load_int(const int32_t *p) {
   VI v;
   memcpy(&v, p, sizeof v);
@@ -31,13 +53,6 @@ static inline VI load_int(const int32_t *p) {
 /// Past the cache; `p` is aligned.
 static inline void store_stream(float *p, VF v) { __builtin_nontemporal_store(v, (VF *)p); }
 static inline bool is_aligned(const void *p) { return (uintptr_t)p % sizeof(VF) == 0; }
-/// Streamed stores are ordered before what follows.
-static inline void stream_fence(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_sfence();
-#endif
-}
-
 static inline VI bits_of(VF v) { return (VI)v; }
 static inline VF from_bits(VI v) { return (VF)v; }
 
