@@ -70,7 +70,7 @@ extern const apus_loops apus_loops_avx512;
 
 /// A block of C that one thread computes, and the depth for which a panel of B stays in the first
 /// cache. The rows are a multiple of every level's `tile_rows`, the columns of its `tile_columns`.
-enum { APUS_BLOCK_ROWS = 192, APUS_BLOCK_COLUMNS = 128, APUS_BLOCK_DEPTH = 256 };
+enum { APUS_BLOCK_ROWS = 384, APUS_BLOCK_COLUMNS = 128, APUS_BLOCK_DEPTH = 256 };
 
 /// The loops in force.
 const apus_loops *apus_loops_now(void);
