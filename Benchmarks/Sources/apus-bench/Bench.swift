@@ -138,13 +138,16 @@ struct Bench: ParsableCommand {
   private func write(_ report: Report, to folder: String) throws {
     try FileManager.default.createDirectory(
       atPath: folder, withIntermediateDirectories: true)
-    let name = report.processor.lowercased().map { $0.isLetter || $0.isNumber ? $0 : "-" }
-    let base = URL(fileURLWithPath: folder).appendingPathComponent(String(name))
+    let name = report.processor.lowercased().split {
+      !($0.isLetter || $0.isNumber || $0 == ".")
+    }.joined(separator: "-")
+    let base = URL(fileURLWithPath: folder).appendingPathComponent(name)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-    try encoder.encode(report).write(to: base.appendingPathExtension("json"), options: .atomic)
+    try encoder.encode(report).write(
+      to: URL(fileURLWithPath: base.path + ".json"), options: .atomic)
     try Data(report.markdown.utf8).write(
-      to: base.appendingPathExtension("md"), options: .atomic)
+      to: URL(fileURLWithPath: base.path + ".md"), options: .atomic)
     note("wrote \(base.path).json and .md")
   }
 

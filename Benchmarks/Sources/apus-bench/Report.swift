@@ -30,6 +30,10 @@ struct Report: Codable {
   var fmaNow: Double { median(fmaRounds) }
   var copyNow: Double { median(copyRounds) }
 
+  private enum CodingKeys: String, CodingKey {
+    case processor, threads, fmaPeak, copyBandwidth, versions, rows
+  }
+
   init(processor: String, threads: Int) {
     self.processor = processor
     self.threads = threads
