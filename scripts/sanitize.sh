@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests, optimised as in use (the naive oracle would take hours otherwise), under AddressSanitizer, then under ThreadSanitizer.
+# Runs the tests under AddressSanitizer, then under ThreadSanitizer; optimised as in use, since the
+# naive oracle would take hours otherwise.
 # Suppressions concern system libraries only; each line of scripts/*.supp says why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,5 +11,5 @@ export APUS_TEST_LARGEST=${APUS_TEST_LARGEST:-2000}
 # Absurd requests must be refused by us, not end the program.
 ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:suppressions=$here/address.supp" \
   swift test -c release --sanitize=address --scratch-path .build-address "$@"
-TSAN_OPTIONS="suppressions=$here/thread.supp:halt_on_error=1" \
+TSAN_OPTIONS="allocator_may_return_null=1:suppressions=$here/thread.supp:halt_on_error=1" \
   swift test -c release --sanitize=thread --scratch-path .build-thread "$@"

@@ -55,7 +55,9 @@ public struct Layout: Sendable, Hashable {
   }
 
   public static func rowMajorStrides(of shape: [Int]) -> [Int] {
-    [Int](unsafeUninitializedCapacity: shape.count) { buffer, count in
+    // An empty array made in place would write to the storage that all empty arrays share.
+    if shape.isEmpty { return [] }
+    return [Int](unsafeUninitializedCapacity: shape.count) { buffer, count in
       var stride = 1
       for axis in Swift.stride(from: shape.count - 1, through: 0, by: -1) {
         buffer[axis] = stride
