@@ -123,8 +123,7 @@ public final class Tape: Sendable {
         .shape, operation: "gradients",
         "the seed has shape \(seed.shape), the output \(output.shape); they must be equal")
     }
-    let (entries, found) = try backward(from: output, seed: seed, for: sources)
-    _ = entries
+    let found = try backward(from: output, seed: seed, for: sources)
     return try zip(sources, found).map { source, gradient in
       try gradient ?? .zeros(like: source)
     }
@@ -138,7 +137,7 @@ public final class Tape: Sendable {
 
   private func backward(
     from output: Tensor, seed: Tensor, for sources: [Tensor]
-  ) throws -> (Int, [Tensor?]) {
+  ) throws -> [Tensor?] {
     guard let record = output.record, record.tape === self else {
       throw ApusError(
         .state, operation: "gradients",
@@ -168,7 +167,7 @@ public final class Tape: Sendable {
         }
       }
     }
-    let found = try sources.map { source -> Tensor? in
+    return try sources.map { source -> Tensor? in
       guard let record = source.record, record.tape === self else {
         throw ApusError(
           .state, operation: "gradients",
@@ -176,6 +175,5 @@ public final class Tape: Sendable {
       }
       return gradients[record.node]
     }
-    return (gradients.count, found)
   }
 }

@@ -58,7 +58,7 @@ extension Tensor {
   static func run(
     _ operation: Operation, _ x: Tensor, shape: [Int], dtype: DType
   ) throws -> Tensor {
-    let out = try device(x).backend.temporary(shape, dtype)
+    let out = try x.device.backend.temporary(shape, dtype)
     try x.device.backend.enqueue(Command(operation, inputs: [x.operand], outputs: [out]))
     return Tensor(out, on: x.device)
   }
@@ -72,9 +72,6 @@ extension Tensor {
       Command(operation, inputs: inputs.map(\.operand), outputs: [out]))
     return Tensor(out, on: device)
   }
-
-  @inline(__always)
-  private static func device(_ x: Tensor) -> Device { x.device }
 
   /// The one device of all inputs.
   static func commonDevice(_ inputs: [Tensor], _ operation: Operation) throws -> Device {

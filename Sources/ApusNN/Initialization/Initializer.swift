@@ -110,8 +110,7 @@ public enum Initializer: Sendable, Hashable {
 
   /// Gram–Schmidt, twice for full accuracy, on normal draws.
   private func orthogonal(_ shape: [Int], _ gain: Float, _ key: RandomKey) throws -> [Float] {
-    let total = try fans(shape).in
-    _ = total
+    _ = try fans(shape)  // Refuses shapes of fewer than two axes.
     let rows = shape[0]
     let columns = shape.dropFirst().reduce(1, *)
     let draws = normal(rows * columns, 0, 1, key)
