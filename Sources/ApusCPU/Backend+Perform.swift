@@ -46,6 +46,11 @@ extension CPUBackend {
       try dropout(probability, key, inputs[0], outputs[0])
     case .sumOfSquares: try sumOfSquares(inputs, outputs[0])
     case .optimizerStep(let step): try optimizerStep(step, inputs, outputs)
+    case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
+      .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
+      .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
+      .batchNormInference:
+      try compose(command)
     }
   }
 }

@@ -6,6 +6,9 @@
 public protocol Backend: AnyObject, Sendable {
   var info: DeviceInfo { get }
   var counters: DeviceCounters { get }
+  /// Whether convolutions run best when channels lie next to each other in memory (`NHWC`). Layers
+  /// see `[N, C, H, W]` either way; the strides say the rest.
+  var prefersChannelsLast: Bool { get }
 
   /// Memory of at least `byteCount` bytes, contents undefined, from the device's pool.
   func allocate(byteCount: Int) throws -> Storage
@@ -67,6 +70,17 @@ public struct DeviceCounters: Sendable, Hashable {
 }
 
 extension Backend {
+  public var prefersChannelsLast: Bool { false }
+
+  /// A temporary `[N, C, H, W]` in the memory order that convolutions of this device prefer.
+  public func featureMap(_ shape: [Int]) throws -> Operand {
+    let storage = try allocate(byteCount: shape.reduce(4, *))
+    let layout =
+      prefersChannelsLast && shape.count == 4
+      ? Layout(channelsLast: shape) : Layout(contiguous: shape)
+    return Operand(storage: storage, dtype: .float32, layout: layout)
+  }
+
   /// A contiguous temporary of this device.
   public func temporary(_ shape: [Int], _ dtype: DType = .float32) throws -> Operand {
     let layout = Layout(contiguous: shape)

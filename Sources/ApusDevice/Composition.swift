@@ -18,6 +18,11 @@ extension Backend {
       try composeDropout(command, probability: probability, key: key)
     case .sumOfSquares: try composeSumOfSquares(command)
     case .optimizerStep(let step): try composeOptimizerStep(command, step)
+    case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
+      .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
+      .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
+      .batchNormInference:
+      try composeImage(command)
     default:
       throw ApusError(
         .device, operation: "\(command.operation)",

@@ -21,6 +21,12 @@ public struct Layout: Sendable, Hashable {
     self.init(shape: shape, strides: Layout.rowMajorStrides(of: shape), offset: offset)
   }
 
+  /// `[N, C, H, W]` with the channels of a pixel next to each other, then the pixels of a row.
+  public init(channelsLast shape: [Int]) {
+    let inner = Layout(contiguous: [shape[0], shape[2], shape[3], shape[1]])
+    self = inner.permuted([0, 3, 1, 2])
+  }
+
   public var rank: Int { shape.count }
 
   /// The number of logical elements; 1 for a scalar, 0 where an extent is 0.
@@ -43,6 +49,9 @@ public struct Layout: Sendable, Hashable {
     }
     return true
   }
+
+  /// Whether the elements of `[N, C, H, W]` lie in `NHWC` order without gaps.
+  public var isChannelsLast: Bool { rank == 4 && permuted([0, 2, 3, 1]).isContiguous }
 
   /// One past the last element reached, counted from the start of the storage; 0 when empty.
   public var end: Int {

@@ -81,12 +81,51 @@ public enum Operation: Sendable, Hashable {
   /// One optimizer step over many parameters at once; see ``OptimizerStep`` for the operands.
   case optimizerStep(OptimizerStep)
 
+  // MARK: Fused, on images: `[N, C, H, W]` by shape, in whatever memory order the strides say.
+
+  /// `x[N, C, H, W], weight[O, C / groups, KH, KW], bias[O]?, addend[N, O, OH, OW]? →
+  /// out[N, O, OH, OW]`: `activation(x ∗ weight + bias + addend)`. An addend comes with a bias.
+  case convolution(Convolution, activation: UnaryOp?)
+  /// `dy[N, O, OH, OW], weight[O, C / groups, KH, KW] → dx[N, C, H, W]`. The forward pass of a
+  /// transposed convolution. Input that no window reaches gets 0.
+  case convolutionInputGradient(Convolution)
+  /// `x[N, C, H, W], dy[N, O, OH, OW] → dweight[O, C / groups, KH, KW], dbias[O]?`
+  case convolutionWeightGradient(Convolution)
+  /// `x[N, C, H, W] → out[N, C, OH, OW], indices: int32[N, C, OH, OW]?`: an index is `h · W + w` of
+  /// the first largest element of the window in the plane; a NaN counts as largest.
+  case maxPool(Window)
+  /// `dy[N, C, OH, OW], indices: int32 → dx[N, C, H, W]`, adding where windows overlap.
+  case maxPoolBackward(Window)
+  /// `x → out`: the mean of the window; `countsPadding` says whether padding enlarges the divisor. A
+  /// window may hang over the padded input at the end (PyTorch's `ceil_mode`); that part never counts.
+  case averagePool(Window, countsPadding: Bool)
+  /// `dy[N, C, OH, OW] → dx[N, C, H, W]`.
+  case averagePoolBackward(Window, countsPadding: Bool)
+  /// `x[N, C, H, W] → out[N, C, OH, OW]`: output row `i` averages input rows
+  /// `⌊i · H / OH⌋ ..< ⌈(i + 1) · H / OH⌉`, columns alike.
+  case adaptiveAveragePool, adaptiveAveragePoolBackward
+  /// `x[N, C, H, W] → out[N, C, OH, OW]`, and `dy → dx`.
+  case upsample(Upsampling), upsampleBackward(Upsampling)
+  /// `x[N, C, H, W], (weight[C], bias[C])?, (runningMean[C], runningVariance[C])?,
+  /// addend[N, C, H, W]? → y, mean[C], rstd[C], (newRunningMean[C], newRunningVariance[C])?`: over
+  /// all axes but 1, the biased variance in `y`, the unbiased one in the running statistics (which
+  /// may be updated in place). `y = activation(normalised · weight + bias + addend)`.
+  case batchNorm(BatchNormalization)
+  /// `x, y, mean[C], rstd[C], dy, weight[C]? → dx, (dweight[C], dbias[C])?, daddend?`, through the
+  /// activation (`y` is read for it alone).
+  case batchNormBackward(BatchNormalization)
+  /// `x, mean[C], variance[C], (weight[C], bias[C])?, addend? → y`, with given statistics.
+  case batchNormInference(BatchNormalization)
+
   /// Whether `compose` has a body for it.
   public var isFused: Bool {
     switch self {
     case .linear, .linearActivationBackward, .softmax, .logSoftmax, .softmaxBackward,
       .logSoftmaxBackward, .crossEntropy, .layerNorm, .layerNormBackward, .dropout, .sumOfSquares,
-      .optimizerStep:
+      .optimizerStep, .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
+      .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
+      .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
+      .batchNormInference:
       true
     default: false
     }

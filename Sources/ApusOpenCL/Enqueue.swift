@@ -54,6 +54,11 @@ extension OpenCLBackend {
       try linearActivationBackward(command, activation)
     case .optimizerStep(let step): try optimizerStep(command, step)
     case .sumOfSquares: try sumOfSquares(command)
+    case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
+      .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
+      .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
+      .batchNormInference:
+      try compose(command)
     }
   }
 

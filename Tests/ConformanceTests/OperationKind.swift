@@ -9,6 +9,9 @@ enum OperationKind: CaseIterable {
   case take, indexAdd, gather, scatterAdd, cumulativeSum, sort, topK, random
   case linear, linearActivationBackward, softmax, logSoftmax, softmaxBackward, logSoftmaxBackward
   case crossEntropy, layerNorm, layerNormBackward, dropout, sumOfSquares, optimizerStep
+  case convolution, convolutionInputGradient, convolutionWeightGradient, maxPool, maxPoolBackward
+  case averagePool, averagePoolBackward, adaptiveAveragePool, adaptiveAveragePoolBackward
+  case upsample, upsampleBackward, batchNorm, batchNormBackward, batchNormInference
 
   init(_ operation: Operation) {
     self =
@@ -44,6 +47,20 @@ enum OperationKind: CaseIterable {
       case .dropout: .dropout
       case .sumOfSquares: .sumOfSquares
       case .optimizerStep: .optimizerStep
+      case .convolution: .convolution
+      case .convolutionInputGradient: .convolutionInputGradient
+      case .convolutionWeightGradient: .convolutionWeightGradient
+      case .maxPool: .maxPool
+      case .maxPoolBackward: .maxPoolBackward
+      case .averagePool: .averagePool
+      case .averagePoolBackward: .averagePoolBackward
+      case .adaptiveAveragePool: .adaptiveAveragePool
+      case .adaptiveAveragePoolBackward: .adaptiveAveragePoolBackward
+      case .upsample: .upsample
+      case .upsampleBackward: .upsampleBackward
+      case .batchNorm: .batchNorm
+      case .batchNormBackward: .batchNormBackward
+      case .batchNormInference: .batchNormInference
       }
   }
 }

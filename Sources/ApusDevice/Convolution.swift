@@ -1,0 +1,84 @@
+/// The window of a two-dimensional convolution or pooling; a one-dimensional one has height 1.
+public struct Window: Sendable, Hashable {
+  /// Extents of the kernel.
+  public var height: Int, width: Int
+  public var strideHeight: Int, strideWidth: Int
+  public var dilationHeight: Int, dilationWidth: Int
+  /// Added on each side of the input: zeros for a convolution and an average, nothing for a maximum.
+  public var top: Int, bottom: Int, left: Int, right: Int
+
+  public init(
+    height: Int, width: Int, strideHeight: Int = 1, strideWidth: Int = 1, dilationHeight: Int = 1,
+    dilationWidth: Int = 1, top: Int = 0, bottom: Int = 0, left: Int = 0, right: Int = 0
+  ) {
+    self.height = height
+    self.width = width
+    self.strideHeight = strideHeight
+    self.strideWidth = strideWidth
+    self.dilationHeight = dilationHeight
+    self.dilationWidth = dilationWidth
+    self.top = top
+    self.bottom = bottom
+    self.left = left
+    self.right = right
+  }
+
+  /// Rows of input that one placement of the kernel spans.
+  public var spanHeight: Int { dilationHeight * (height - 1) + 1 }
+  public var spanWidth: Int { dilationWidth * (width - 1) + 1 }
+}
+
+/// A convolution as networks mean it (a cross-correlation): `window` slides over the input, and the
+/// channels fall into `groups` that do not mix.
+public struct Convolution: Sendable, Hashable {
+  public var window: Window
+  public var groups: Int
+
+  public init(_ window: Window, groups: Int = 1) {
+    self.window = window
+    self.groups = groups
+  }
+}
+
+/// Resizing of the two last axes.
+///
+/// The pixel `i` of the output looks at `i · scale` (nearest) or, between two neighbours, at
+/// `(i + ½) · scale − ½`, where `scale` is input extent over output extent; with `alignsCorners` at
+/// `i · (input − 1) / (output − 1)`. These are the rules of `torch.nn.functional.interpolate`.
+public struct Upsampling: Sendable, Hashable {
+  public enum Mode: Sendable, Hashable { case nearest, bilinear }
+  public var mode: Mode
+  public var alignsCorners: Bool
+
+  public init(_ mode: Mode, alignsCorners: Bool = false) {
+    self.mode = mode
+    self.alignsCorners = alignsCorners
+  }
+}
+
+/// A batch normalisation in training, with what follows it in the same pass.
+public struct BatchNormalization: Sendable, Hashable {
+  public var epsilon: Float
+  /// Share of the batch's statistics in the new running ones.
+  public var momentum: Float
+  /// Whether weight and bias follow the input.
+  public var isAffine: Bool
+  /// Whether running mean and variance follow, and new ones are written.
+  public var tracksStatistics: Bool
+  /// Whether a tensor of the input's shape is added before the activation.
+  public var hasAddend: Bool
+  /// Nil, or a function whose derivative needs its output alone.
+  public var activation: UnaryOp?
+
+  public init(
+    epsilon: Float = 1e-5, momentum: Float = 0.1, isAffine: Bool = true,
+    tracksStatistics: Bool = true, hasAddend: Bool = false, activation: UnaryOp? = nil
+  ) {
+    self.epsilon = epsilon
+    self.momentum = momentum
+    self.isAffine = isAffine
+    self.tracksStatistics = tracksStatistics
+    self.hasAddend = hasAddend
+    self.activation = activation
+  }
+}
