@@ -73,12 +73,12 @@ extension Backend {
   public var prefersChannelsLast: Bool { false }
 
   /// A temporary `[N, C, H, W]` in the memory order that convolutions of this device prefer.
-  public func featureMap(_ shape: [Int]) throws -> Operand {
-    let storage = try allocate(byteCount: shape.reduce(4, *))
-    let layout =
-      prefersChannelsLast && shape.count == 4
-      ? Layout(channelsLast: shape) : Layout(contiguous: shape)
-    return Operand(storage: storage, dtype: .float32, layout: layout)
+  public func featureMap(_ shape: [Int], _ dtype: DType = .float32) throws -> Operand {
+    guard prefersChannelsLast, shape.count == 4 else { return try temporary(shape, dtype) }
+    let layout = Layout(channelsLast: shape)
+    return Operand(
+      storage: try allocate(byteCount: layout.count * dtype.byteCount), dtype: dtype, layout: layout
+    )
   }
 
   /// A contiguous temporary of this device.

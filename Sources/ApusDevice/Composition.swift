@@ -18,11 +18,25 @@ extension Backend {
       try composeDropout(command, probability: probability, key: key)
     case .sumOfSquares: try composeSumOfSquares(command)
     case .optimizerStep(let step): try composeOptimizerStep(command, step)
-    case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
-      .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
-      .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
-      .batchNormInference:
-      try composeImage(command)
+    case .convolution(let convolution, let activation):
+      try composeConvolution(command, convolution, activation)
+    case .convolutionInputGradient(let convolution):
+      try composeConvolutionInputGradient(command, convolution)
+    case .convolutionWeightGradient(let convolution):
+      try composeConvolutionWeightGradient(command, convolution)
+    case .maxPool(let window): try composeMaxPool(command, window)
+    case .maxPoolBackward: try composeMaxPoolBackward(command)
+    case .averagePool(let window, let countsPadding):
+      try composeAveragePool(command, window, countsPadding)
+    case .averagePoolBackward(let window, let countsPadding):
+      try composeAveragePoolBackward(command, window, countsPadding)
+    case .adaptiveAveragePool: try composeAdaptiveAveragePool(command)
+    case .adaptiveAveragePoolBackward: try composeAdaptiveAveragePoolBackward(command)
+    case .upsample(let upsampling): try composeUpsample(command, upsampling)
+    case .upsampleBackward(let upsampling): try composeUpsampleBackward(command, upsampling)
+    case .batchNorm(let norm): try composeBatchNorm(command, norm)
+    case .batchNormBackward(let norm): try composeBatchNormBackward(command, norm)
+    case .batchNormInference(let norm): try composeBatchNormInference(command, norm)
     default:
       throw ApusError(
         .device, operation: "\(command.operation)",

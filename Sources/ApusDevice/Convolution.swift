@@ -1,4 +1,7 @@
 /// The window of a two-dimensional convolution or pooling; a one-dimensional one has height 1.
+///
+/// How many windows there are is said by the operands: a transposed convolution with output padding has
+/// fewer than the input has room for, and a pooling with ceiling has one more.
 public struct Window: Sendable, Hashable {
   /// Extents of the kernel.
   public var height: Int, width: Int
@@ -42,9 +45,10 @@ public struct Convolution: Sendable, Hashable {
 
 /// Resizing of the two last axes.
 ///
-/// The pixel `i` of the output looks at `i · scale` (nearest) or, between two neighbours, at
-/// `(i + ½) · scale − ½`, where `scale` is input extent over output extent; with `alignsCorners` at
-/// `i · (input − 1) / (output − 1)`. These are the rules of `torch.nn.functional.interpolate`.
+/// The pixel `i` of the output looks at `⌊i · input / output⌋` (nearest, in exact arithmetic) or, between
+/// two neighbours, at `max((i + ½) · input / output − ½, 0)`; with `alignsCorners` at
+/// `i · (input − 1) / (output − 1)`. These are the rules of `torch.nn.functional.interpolate`, which
+/// rounds `input / output` to a float first, and so takes the pixel before at some exact quotients.
 public struct Upsampling: Sendable, Hashable {
   public enum Mode: Sendable, Hashable { case nearest, bilinear }
   public var mode: Mode

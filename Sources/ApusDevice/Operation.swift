@@ -109,7 +109,8 @@ public enum Operation: Sendable, Hashable {
   /// `x[N, C, H, W], (weight[C], bias[C])?, (runningMean[C], runningVariance[C])?,
   /// addend[N, C, H, W]? → y, mean[C], rstd[C], (newRunningMean[C], newRunningVariance[C])?`: over
   /// all axes but 1, the biased variance in `y`, the unbiased one in the running statistics (which
-  /// may be updated in place). `y = activation(normalised · weight + bias + addend)`.
+  /// may be updated in place). `y = activation(normalised · weight + bias + addend)`. There is at least
+  /// one element per channel, and two where statistics are tracked.
   case batchNorm(BatchNormalization)
   /// `x, y, mean[C], rstd[C], dy, weight[C]? → dx, (dweight[C], dbias[C])?, daddend?`, through the
   /// activation (`y` is read for it alone).

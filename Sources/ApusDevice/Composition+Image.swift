@@ -1,5 +1,0 @@
-extension Backend {
-  func composeImage(_ command: Command) throws {
-    throw ApusError(.device, operation: "\(command.operation)", "not composed yet")
-  }
-}
