@@ -78,7 +78,7 @@ let package = Package(
     tests(of: "ApusDevice", imports: ["ApusReference"], resources: [.copy("Golden")]),
     tests(of: "ApusCPU", imports: ["ApusDevice", "ApusReference", "CVector"]),
     tests(of: "ApusOpenCL", imports: ["ApusDevice", "ApusReference", "COpenCL"]),
-    tests(of: "ApusTensor", imports: ["Apus", "TestSupport"]),
+    tests(of: "ApusTensor", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusNN", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusOptimizers", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusData", imports: ["ApusDevice"], resources: [.copy("Golden")]),

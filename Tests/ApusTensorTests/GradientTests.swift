@@ -116,7 +116,7 @@ struct GradientTests {
     },
   ]
 
-  static let all = unary + binary + reductions + shapes + products
+  static let all = unary + binary + reductions + shapes + products + images
 
   @Test(arguments: all)
   func agreesWithDifferences(_ c: Case) throws {

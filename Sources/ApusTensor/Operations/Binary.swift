@@ -17,12 +17,9 @@ extension Tensor {
         .device, operation: "\(op)",
         "operands live on '\(a.device)' and '\(b.device)'; move one with `to(device)` first")
     }
-    let out = try a.device.backend.temporary(shape, a.dtype)
-    try a.device.backend.enqueue(
-      Command(
-        .binary(op), inputs: [a.operand.broadcast(to: shape), b.operand.broadcast(to: shape)],
-        outputs: [out]))
-    let y = Tensor(out, on: a.device)
+    let y = try Tensor.elementwise(
+      .binary(op), a.operand.broadcast(to: shape), b.operand.broadcast(to: shape), dtype: a.dtype,
+      on: a.device)
     guard !op.isLogical, let tape = try Tape.watching(a, b) else { return y }
     return try tape.record(y, from: [a, b], pullback: op.pullback(a, b, y))
   }

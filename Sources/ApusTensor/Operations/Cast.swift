@@ -7,7 +7,7 @@ extension Tensor {
   /// to a shorter float rounds to nearest even. Gradients flow between floating-point types.
   public func to(_ dtype: DType) throws -> Tensor {
     if dtype == self.dtype { return self }
-    let out = try Tensor.run(.copy, detached, shape: shape, dtype: dtype)
+    let out = try Tensor.elementwise(.copy, self, dtype: dtype)
     guard dtype.isFloatingPoint, let tape = try Tape.watching(self) else { return out }
     let original = self.dtype
     return try tape.record(out, from: [self]) { [try $0.to(original)] }

@@ -18,12 +18,12 @@ extension Tensor {
       (a, b) = (try a.to(.float32), try b.to(.float32))
     }
     let shape = try ShapeRule.broadcast(a.shape, b.shape, "\(op)")
-    return try Tensor.run(
+    return try Tensor.elementwise(
       .compare(op),
       [
         a.viewed(a.operand.layout.broadcast(to: shape)),
         b.viewed(b.operand.layout.broadcast(to: shape)),
-      ], shape: shape, dtype: .bool)
+      ], dtype: .bool)
   }
 
   /// A comparison with a number; integers are compared as `float32` where the number is none.

@@ -10,7 +10,8 @@ extension Tensor {
   public func layerNorm(
     _ normalizedShape: [Int], weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Float = 1e-5
   ) throws -> Tensor {
-    guard dtype == .float32, Array(shape.suffix(normalizedShape.count)) == normalizedShape,
+    guard dtype == .float32 || dtype == .float64,
+      Array(shape.suffix(normalizedShape.count)) == normalizedShape,
       !normalizedShape.isEmpty
     else {
       throw ApusError(
@@ -18,10 +19,10 @@ extension Tensor {
         "input \(dtype)\(shape) must be float32 and end with \(normalizedShape)")
     }
     for parameter in [weight, bias].compactMap({ $0 })
-    where parameter.shape != normalizedShape || parameter.dtype != .float32 {
+    where parameter.shape != normalizedShape || parameter.dtype != dtype {
       throw ApusError(
         .shape, operation: "layerNorm",
-        "weight and bias must be float32\(normalizedShape), not \(parameter.dtype)\(parameter.shape)"
+        "weight and bias must be \(dtype)\(normalizedShape), not \(parameter.dtype)\(parameter.shape)"
       )
     }
     let columns = normalizedShape.reduce(1, *)
@@ -37,9 +38,9 @@ extension Tensor {
     let parameters = [weight, bias].compactMap { $0 }
     let inputs = [self] + parameters
     _ = try Tensor.commonDevice(inputs, .layerNorm(epsilon: epsilon))
-    let y = try Tensor.allocated(shape, .float32, on: device)
-    let mean = try Tensor.allocated([shape[0]], .float32, on: device)
-    let rstd = try Tensor.allocated([shape[0]], .float32, on: device)
+    let y = try Tensor.allocated(shape, dtype, on: device)
+    let mean = try Tensor.allocated([shape[0]], dtype, on: device)
+    let rstd = try Tensor.allocated([shape[0]], dtype, on: device)
     try device.backend.enqueue(
       Command(
         .layerNorm(epsilon: epsilon), inputs: inputs.map(\.operand),
@@ -47,11 +48,11 @@ extension Tensor {
     guard let tape = try Tape.watching(inputs) else { return y }
     let (x, gain) = (detached, weight?.detached)
     return try tape.record(y, from: inputs) { dy in
-      let dx = try Tensor.allocated(x.shape, .float32, on: x.device)
+      let dx = try Tensor.allocated(x.shape, x.dtype, on: x.device)
       var results = [dx]
       if let gain {
-        results.append(try Tensor.allocated(gain.shape, .float32, on: x.device))
-        results.append(try Tensor.allocated(gain.shape, .float32, on: x.device))
+        results.append(try Tensor.allocated(gain.shape, x.dtype, on: x.device))
+        results.append(try Tensor.allocated(gain.shape, x.dtype, on: x.device))
       }
       let saved = [x, mean, rstd, dy] + (gain.map { [$0] } ?? [])
       try x.device.backend.enqueue(

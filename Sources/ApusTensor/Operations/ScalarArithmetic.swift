@@ -5,8 +5,8 @@ extension Tensor {
   /// `float32` where the scalar or the result is no integer.
   public func scalar(_ op: BinaryOp, _ value: Double, reversed: Bool = false) throws -> Tensor {
     let x = try prepared(for: op, value)
-    let y = try Tensor.run(
-      .scalar(op, value, reversed: reversed), x.detached, shape: shape, dtype: x.dtype)
+    let y = try Tensor.elementwise(
+      .scalar(op, value, reversed: reversed), x, dtype: x.dtype)
     guard let tape = try Tape.watching(x) else { return y }
     let saved = x.detached
     return try tape.record(y, from: [x]) { dy in

@@ -67,8 +67,8 @@ extension Tensor {
           .dtype, operation: "\(op)", "takes float32, not \(x.dtype); cast with `to(.float32)`")
       }
     }
-    return try run(
+    return try elementwise(
       .ternary(op), [a, b, c].map { $0.viewed($0.operand.layout.broadcast(to: shape)) },
-      shape: shape, dtype: dtype)
+      dtype: dtype)
   }
 }

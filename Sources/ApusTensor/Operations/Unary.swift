@@ -5,8 +5,7 @@ extension Tensor {
   /// exact on them.
   public func unary(_ op: UnaryOp) throws -> Tensor {
     let x = try prepared(for: op)
-    let y = try Tensor.run(
-      .unary(op), x.detached, shape: shape, dtype: op.resultIsBool ? .bool : x.dtype)
+    let y = try Tensor.elementwise(.unary(op), x, dtype: op.resultIsBool ? .bool : x.dtype)
     guard !op.resultIsBool, let tape = try Tape.watching(x) else { return y }
     let saved: Tensor
     switch op.saved {
@@ -18,7 +17,7 @@ extension Tensor {
       return try tape.record(y, from: [x]) { [try $0.unary(.negate)] }
     }
     return try tape.record(y, from: [x]) { dy in
-      [try Tensor.run(.unaryBackward(op), [saved, dy], shape: dy.shape, dtype: dy.dtype)]
+      [try Tensor.elementwise(.unaryBackward(op), [saved, dy], dtype: dy.dtype)]
     }
   }
 

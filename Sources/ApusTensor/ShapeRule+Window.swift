@@ -1,0 +1,83 @@
+import ApusDevice
+
+extension ShapeRule {
+  /// No stride, dilation, padding or kernel is longer; sums and products of two stay within `Int`.
+  static let longestWindow = 1 << 30
+
+  /// A window of a caller's numbers.
+  static func window(
+    _ operation: String, kernel: (Int, Int), stride: (Int, Int), dilation: (Int, Int),
+    top: Int, bottom: Int, left: Int, right: Int
+  ) throws -> Window {
+    for (name, values) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
+      for value in [values.0, values.1] where value < 1 || value > longestWindow {
+        throw ApusError(
+          .value, operation: operation,
+          "\(name) is (\(values.0), \(values.1)); it must lie within 1...\(longestWindow)")
+      }
+    }
+    for value in [top, bottom, left, right] where value < 0 || value > longestWindow {
+      throw ApusError(
+        .value, operation: operation,
+        "padding is (\(top), \(bottom), \(left), \(right)) at top, bottom, left and right; it must "
+          + "lie within 0...\(longestWindow)")
+    }
+    return Window(
+      height: kernel.0, width: kernel.1, strideHeight: stride.0, strideWidth: stride.1,
+      dilationHeight: dilation.0, dilationWidth: dilation.1, top: top, bottom: bottom, left: left,
+      right: right)
+  }
+
+  /// `[N, C, OH, OW]` of a window that slides over `[N, C, H, W]`.
+  static func slid(
+    _ window: Window, over input: [Int], channels: Int, ceilMode: Bool = false, _ operation: String
+  ) throws -> [Int] {
+    guard input.count == 4, input[1] > 0, input[2] > 0, input[3] > 0 else {
+      throw ApusError(
+        .shape, operation: operation,
+        "takes images [N, C, H, W] that are not empty, not shape \(input)")
+    }
+    let height = try slid(
+      input[2], window.top, window.bottom, span: window.spanHeight, stride: window.strideHeight,
+      ceilMode, axis: "height", input, operation)
+    let width = try slid(
+      input[3], window.left, window.right, span: window.spanWidth, stride: window.strideWidth,
+      ceilMode, axis: "width", input, operation)
+    let output = [input[0], channels, height, width]
+    _ = try count(output, operation)
+    // What a device may have to hold of it: the padded input, and the windows of one image.
+    _ = try count(
+      [
+        input[0], input[1], input[2] + window.top + window.bottom,
+        input[3] + window.left + window.right,
+      ], operation)
+    _ = try count([input[1], window.height, window.width, height, width], operation)
+    return output
+  }
+
+  private static func slid(
+    _ extent: Int, _ before: Int, _ after: Int, span: Int, stride: Int, _ ceilMode: Bool,
+    axis: String, _ input: [Int], _ operation: String
+  ) throws -> Int {
+    let padded = extent + before + after
+    guard padded >= span else {
+      throw ApusError(
+        .shape, operation: operation,
+        "the kernel spans \(span) of the \(axis), input \(input) with its padding has \(padded); "
+          + "pad more or take a smaller kernel or dilation")
+    }
+    guard ceilMode else { return (padded - span) / stride + 1 }
+    let length = (padded - span + stride - 1) / stride + 1
+    // The last window must start in the input or in the padding before it.
+    return (length - 1) * stride >= extent + before ? length - 1 : length
+  }
+
+  /// The common element type of all operands: `float32`, or `float64` where the device has it.
+  static func floats(_ tensors: [Tensor], _ operation: String) throws {
+    for x in tensors
+    where x.dtype != tensors[0].dtype || (x.dtype != .float32 && x.dtype != .float64) {
+      throw ApusError(
+        .dtype, operation: operation, "takes float32, not \(x.dtype); cast with `to(.float32)`")
+    }
+  }
+}
