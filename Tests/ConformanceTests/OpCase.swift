@@ -23,7 +23,8 @@ struct OpCase: Sendable, CustomTestStringConvertible {
     let cases =
       unaryCases + unaryBackwardCases + binaryCases + scalarCases + comparisonCases + ternaryCases
       + movementCases + reductionCases + gemmCases + indexCases + orderCases + randomCases
-      + fusedCases + optimizerCases
+      + fusedCases + optimizerCases + convolutionCases + poolingCases + upsamplingCases
+      + batchNormCases
     let chosen = cases.filter { opCase in
       selection.isEmpty || selection.contains { opCase.name.hasPrefix($0) }
     }
@@ -51,7 +52,9 @@ struct OpCase: Sendable, CustomTestStringConvertible {
       name, tolerance,
       kept.map { trial in
         var trial = trial
-        let placements = trial.placements.filter { $0 == .dense || $0 == .mixed }
+        let placements = trial.placements.filter {
+          $0 == .dense || $0 == .mixed || $0 == .channelsLast
+        }
         trial.placements = trial.outputs.contains { count($0.shape) > 300 } ? [.dense] : placements
         return trial
       })
@@ -166,6 +169,10 @@ enum Placement: Sendable, Hashable {
   case stridedOutput
   /// Each operand in another way.
   case mixed
+  /// Operands of four axes dense in the order `NHWC`.
+  case channelsLast
+  /// In that order, as some channels of more.
+  case channelsLastPart
 
   func scale(of trial: Trial) -> Double {
     let isRepeated = self == .repeatedFirst || self == .repeatedLast
@@ -187,6 +194,8 @@ enum Placement: Sendable, Hashable {
     case .repeatedFirst: .repeatedFirst
     case .repeatedLast: .repeatedLast
     case .mixed: [.transposed, .dense, .stepped, .offset][i % 4]
+    case .channelsLast: .channelsLast
+    case .channelsLastPart: .channelsLastPart
     }
   }
 
@@ -196,6 +205,8 @@ enum Placement: Sendable, Hashable {
     case .offset: .offset
     case .stridedOutput: .steppedTransposed
     case .mixed: [.stepped, .offset, .transposed][i % 3]
+    case .channelsLast: .channelsLast
+    case .channelsLastPart: .channelsLastPart
     default: .dense
     }
   }
@@ -204,6 +215,7 @@ enum Placement: Sendable, Hashable {
 /// How one operand lies in memory.
 enum Arrangement: Sendable {
   case dense, offset, transposed, stepped, repeatedFirst, repeatedLast, steppedTransposed
+  case channelsLast, channelsLastPart
 
   /// The axis of stride 0, if any.
   func repeatedAxis(_ shape: [Int]) -> Int? {
@@ -223,6 +235,12 @@ enum Arrangement: Sendable {
     case .offset: return Layout(contiguous: shape, offset: 3)
     case .transposed: return transposed(shape, step: 1)
     case .steppedTransposed: return transposed(shape, step: 2)
+    case .channelsLast, .channelsLastPart:
+      guard shape.count == 4 else { return Layout(contiguous: shape) }
+      guard self == .channelsLastPart else { return Layout(channelsLast: shape) }
+      var wide = shape
+      wide[1] += 3
+      return Layout(shape: shape, strides: Layout(channelsLast: wide).strides, offset: 2)
     case .stepped:
       var wide = shape
       wide[wide.count - 1] = 2 * wide[wide.count - 1] + 1
