@@ -23,9 +23,11 @@ enum { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, INT32, UINT8, BOOL };
 #endif
 DEFINE_BLOCK(ushort, ushort16)
 DEFINE_BLOCK(ulong, ulong16)
+#if APUS_PART == 0
+DEFINE_COPY(4, int, WIDE(int))
+#else
 DEFINE_COPY(1, uchar, WIDE(uchar))
 DEFINE_COPY(2, ushort, WIDE(ushort))
-DEFINE_COPY(4, int, WIDE(int))
 DEFINE_COPY(8, ulong, WIDE(ulong))
 
 #if APUS_GPU
@@ -158,4 +160,5 @@ kernel void cast_double(
     }
   END_BLOCKS
 }
+#endif
 #endif

@@ -80,13 +80,16 @@ inline VI binary_function_int(int op, VI x, VI y) {
   return x;
 }
 
+#if APUS_PART == 0
 kernel void unary(const Iteration it, global const float *x, global float *out, int op, float a, float b) {
   FOR_BLOCKS(it, 2)
     V v = load_float(x, at[1], it.stride[1][0], column, n);
     store_float(unary_function(op, v, a, b), out, at[0], it.stride[0][0], column, n);
   END_BLOCKS
 }
+#endif
 
+#if APUS_PART == 1
 kernel void unary_int(const Iteration it, global const int *x, global int *out, int op) {
   FOR_BLOCKS(it, 2)
     VI v = load_int(x, at[1], it.stride[1][0], column, n);
@@ -100,6 +103,7 @@ kernel void unary_int(const Iteration it, global const int *x, global int *out, 
     store_int(r, out, at[0], it.stride[0][0], column, n);
   END_BLOCKS
 }
+#endif
 
 #if APUS_GPU
 #define TO_BOOL(c) (uchar)((c) ? 1 : 0)
@@ -107,6 +111,7 @@ kernel void unary_int(const Iteration it, global const int *x, global int *out, 
 #define TO_BOOL(c) (convert_uchar16((c) & (VI)(1)))
 #endif
 
+#if APUS_PART == 1
 // Float to bool: IS_NAN, IS_FINITE.
 kernel void classify(const Iteration it, global const float *x, global uchar *out, int op) {
   FOR_BLOCKS(it, 2)
@@ -116,7 +121,9 @@ kernel void classify(const Iteration it, global const float *x, global uchar *ou
     store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
   END_BLOCKS
 }
+#endif
 
+#if APUS_PART == 0
 kernel void unary_backward(
     const Iteration it, global const float *saved, global const float *dy, global float *dx, int op,
     float a, float b) {
@@ -135,7 +142,9 @@ kernel void binary(
     store_float(binary_function(op, u, v), out, at[0], it.stride[0][0], column, n);
   END_BLOCKS
 }
+#endif
 
+#if APUS_PART == 1
 kernel void binary_int(
     const Iteration it, global const int *x, global const int *y, global int *out, int op) {
   FOR_BLOCKS(it, 3)
@@ -167,7 +176,9 @@ kernel void logical(
     store_uchar(r, out, at[0], it.stride[0][0], column, n);
   END_BLOCKS
 }
+#endif
 
+#if APUS_PART == 0
 kernel void scalar_binary(
     const Iteration it, global const float *x, global float *out, int op, float s, int reversed) {
   FOR_BLOCKS(it, 2)
@@ -177,7 +188,9 @@ kernel void scalar_binary(
     store_float(binary_function(op, u, v), out, at[0], it.stride[0][0], column, n);
   END_BLOCKS
 }
+#endif
 
+#if APUS_PART == 1
 kernel void scalar_binary_int(
     const Iteration it, global const int *x, global int *out, int op, int s, int reversed) {
   FOR_BLOCKS(it, 2)
@@ -187,6 +200,7 @@ kernel void scalar_binary_int(
     store_int(binary_function_int(op, u, v), out, at[0], it.stride[0][0], column, n);
   END_BLOCKS
 }
+#endif
 
 #define COMPARE(op, u, v)                  \
   ((op) == EQUAL           ? (u) == (v)    \
@@ -196,6 +210,7 @@ kernel void scalar_binary_int(
    : (op) == GREATER       ? (u) > (v)     \
                            : (u) >= (v))
 
+#if APUS_PART == 1
 kernel void compare(
     const Iteration it, global const float *x, global const float *y, global uchar *out, int op) {
   FOR_BLOCKS(it, 3)
@@ -266,7 +281,9 @@ kernel void select_4(
 DEFINE_SELECT(1, uchar)
 DEFINE_SELECT(2, ushort)
 DEFINE_SELECT(8, ulong)
+#endif
 
+#if APUS_PART == 0
 // dz = dy * f'(y) and partial column sums of dz for the bias, in one pass: [parts, N] in `sums`.
 // `op` below 0: no activation. The walk is over the columns (0 partial sums); rows lie a step apart.
 kernel void activation_backward(
@@ -286,3 +303,4 @@ kernel void activation_backward(
     store_float(total, sums, at[0] + part * it.count, 1, column, n);
   END_BLOCKS
 }
+#endif

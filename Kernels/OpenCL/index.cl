@@ -24,10 +24,13 @@
       }                                                                                     \
     END_BLOCKS                                                                              \
   }
+#if APUS_PART == 0
+DEFINE_GATHER(4, uint)
+#else
 DEFINE_GATHER(1, uchar)
 DEFINE_GATHER(2, ushort)
-DEFINE_GATHER(4, uint)
 DEFINE_GATHER(8, ulong)
+#endif
 
 // The walk is over all lines along the axis: 0 out, 1 source, 2 indices. Lanes share a line's
 // indices when these do not vary along the innermost axis, else every lane follows its own.
@@ -63,8 +66,10 @@ DEFINE_GATHER(8, ulong)
       }                                                                                     \
     END_BLOCKS                                                                              \
   }
+#if APUS_PART == 1
 DEFINE_SCATTER(float)
 DEFINE_SCATTER(int)
+#endif
 
 // Keys that compare as integers in the order of the floats, NaN above all.
 inline int key_float(float v) {
@@ -108,5 +113,7 @@ inline int key_int(int v) { return v; }
       }                                                                                     \
     END_LINES                                                                               \
   }
+#if APUS_PART == 1
 DEFINE_SORT(float)
 DEFINE_SORT(int)
+#endif

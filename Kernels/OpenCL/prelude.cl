@@ -14,6 +14,12 @@
 #define APUS_GPU 0
 #endif
 
+// Files with many kernels come as two programs, for a driver compiles all of a program at once: part
+// 0 has what most networks need, part 1 the rest.
+#ifndef APUS_PART
+#define APUS_PART 0
+#endif
+
 #if APUS_GPU
 #define LANES 1
 typedef float V;

@@ -105,8 +105,11 @@ inline int finish_int(int op, int acc, int count) { return acc; }
     END_LINES                                                                               \
   }
 #endif
+#if APUS_PART == 0
 DEFINE_ROWS(float, V, vload16)
+#else
 DEFINE_ROWS(int, VI, vload16)
+#endif
 
 // Sums are gathered in blocks of 64 rows first, which keeps rounding small on long columns.
 #define DEFINE_COLUMNS(T, VT)                                                               \
@@ -132,8 +135,11 @@ DEFINE_ROWS(int, VI, vload16)
       store_##T(total, out, at[0] + part * kept.count, kept.stride[0][0], column, n);       \
     END_BLOCKS                                                                              \
   }
+#if APUS_PART == 0
 DEFINE_COLUMNS(float, V)
+#else
 DEFINE_COLUMNS(int, VI)
+#endif
 
 // The first position of the extreme; a NaN is one.
 #define DEFINE_ARG(T, IS_NAN)                                                               \
@@ -154,8 +160,11 @@ DEFINE_COLUMNS(int, VI)
     END_LINES                                                                               \
   }
 #define NEVER(v) 0
+#if APUS_PART == 0
 DEFINE_ARG(float, isnan)
+#else
 DEFINE_ARG(int, NEVER)
+#endif
 
 // Running sums: one work-item per line along the axis.
 #define DEFINE_CUMULATIVE(T)                                                                \
@@ -170,5 +179,7 @@ DEFINE_ARG(int, NEVER)
       }                                                                                     \
     END_LINES                                                                               \
   }
+#if APUS_PART == 1
 DEFINE_CUMULATIVE(float)
 DEFINE_CUMULATIVE(int)
+#endif

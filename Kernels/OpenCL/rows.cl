@@ -85,6 +85,7 @@ inline float lane_max(float16 v) {
   END_COLUMNS                                                     \
   const float peak = ROW_MAX(peaks_);
 
+#if APUS_PART == 0
 // Operands of the walk over rows: 0 out, 1 x.
 kernel void softmax(
     const Iteration it, global const float *x, global float *out, int columns, int logarithm) {
@@ -187,6 +188,7 @@ kernel void cross_entropy(
   END_ROWS
 }
 
+#else
 // 0 y, 1 x; mean and rstd are dense vectors of the rows.
 kernel void layer_norm(
     const Iteration it, global const float *x, global const float *weight, global const float *bias,
@@ -265,3 +267,4 @@ kernel void layer_norm_parameters(
     store_float(biases, bias_parts, at[0] + part * it.count, 1, column, n);
   END_BLOCKS
 }
+#endif

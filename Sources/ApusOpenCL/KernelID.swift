@@ -2,7 +2,9 @@ import ApusKernels
 
 /// A kernel file, built as one program on first use.
 enum KernelProgram: Int, CaseIterable {
-  case elementwise, cast, reduce, index, rows, optimizer, random
+  // Files of many kernels are two programs, the second with what few networks need; see prelude.cl.
+  case elementwise, elementwiseRest, copy, cast, reduce, reduceRest, index, indexRest, rows, rowsRest
+  case optimizer, random
   // One program per height of the register tile or edge of the local tile; `gemm` combines the parts of a cut depth.
   case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128
 
@@ -12,11 +14,11 @@ enum KernelProgram: Int, CaseIterable {
   var source: [UInt8] {
     let file =
       switch self {
-      case .elementwise: KernelSource.functions + KernelSource.elementwise
-      case .cast: KernelSource.cast
-      case .reduce: KernelSource.reduce
-      case .index: KernelSource.index
-      case .rows: KernelSource.rows
+      case .elementwise, .elementwiseRest: KernelSource.functions + KernelSource.elementwise
+      case .copy, .cast: KernelSource.cast
+      case .reduce, .reduceRest: KernelSource.reduce
+      case .index, .indexRest: KernelSource.index
+      case .rows, .rowsRest: KernelSource.rows
       case .optimizer: KernelSource.optimizer
       case .random: KernelSource.random
       case .gemm: KernelSource.functions + KernelSource.gemm
@@ -28,7 +30,12 @@ enum KernelProgram: Int, CaseIterable {
       case .gemm64: Self.gemmGPU(tile: 64)
       case .gemm128: Self.gemmGPU(tile: 128)
       }
-    return KernelSource.prelude + file
+    let part =
+      switch self {
+      case .elementwiseRest, .cast, .reduceRest, .indexRest, .rowsRest: "#define APUS_PART 1\n"
+      default: ""
+      }
+    return Array(part.utf8) + KernelSource.prelude + file
   }
 
   private static func gemmCPU(rows: Int) -> [UInt8] {
@@ -73,11 +80,20 @@ enum KernelID: Int, CaseIterable {
 
   var program: KernelProgram {
     let position = rawValue
-    if position <= Self.select_8.rawValue { return .elementwise }
+    switch self {
+    case .unary, .unary_backward, .binary, .scalar_binary, .activation_backward:
+      return .elementwise
+    case .copy_4, .fill_4: return .copy
+    case .reduce_rows_float, .reduce_columns_float, .arg_reduce_float: return .reduce
+    case .gather_4: return .index
+    case .softmax, .softmax_backward, .cross_entropy: return .rows
+    default: break
+    }
+    if position <= Self.select_8.rawValue { return .elementwiseRest }
     if position <= Self.cast_double.rawValue { return .cast }
-    if position <= Self.cumulative_sum_int.rawValue { return .reduce }
-    if position <= Self.sort_int.rawValue { return .index }
-    if position <= Self.layer_norm_parameters.rawValue { return .rows }
+    if position <= Self.cumulative_sum_int.rawValue { return .reduceRest }
+    if position <= Self.sort_int.rawValue { return .indexRest }
+    if position <= Self.layer_norm_parameters.rawValue { return .rowsRest }
     if position <= Self.sum_of_squares.rawValue { return .optimizer }
     if position <= Self.dropout.rawValue { return .random }
     switch self {
