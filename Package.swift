@@ -39,6 +39,9 @@ let package = Package(
     .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+    .target(
+      name: "CJPEGReader", dependencies: ["CJPEG"], linkerSettings: [.linkedLibrary("jpeg")]),
     .target(name: "CVector"),
 
     // Devices: the seam and what lies below it.
@@ -53,7 +56,7 @@ let package = Package(
     module("ApusNN", imports: ["ApusDevice", "ApusTensor"]),
     module("ApusOptimizers", imports: ["ApusDevice", "ApusTensor"]),
     module(
-      "ApusData", imports: ["ApusDevice", "CZlib", "CPNG"],
+      "ApusData", imports: ["ApusDevice", "CZlib", "CPNG", "CJPEGReader"],
       resources: [.embedInCode("Embedded")]),
     module("ApusMetrics", imports: ["ApusDevice"]),
     module(

@@ -2,7 +2,7 @@
 # Installs the system packages Apus builds and runs with, where they are missing.
 set -euo pipefail
 
-packages=(ocl-icd-opencl-dev opencl-headers libopenblas-dev zlib1g-dev libpng-dev)
+packages=(ocl-icd-opencl-dev opencl-headers libopenblas-dev zlib1g-dev libpng-dev libjpeg-dev)
 # A machine that already has an OpenCL driver keeps it; elsewhere PoCL makes the CPU an OpenCL device.
 ls /etc/OpenCL/vendors/*.icd >/dev/null 2>&1 || packages+=(pocl-opencl-icd)
 # Swift's networking needs libcurl at run time.
@@ -25,8 +25,8 @@ if command -v dpkg-query >/dev/null; then
     [ "$status" = installed ] || missing+=("$package")
   done
 else
-  for header in CL/opencl.h cblas.h zlib.h png.h; do
-    echo "#include <$header>" | cc -E -x c - >/dev/null 2>&1 || missing+=("$header")
+  for header in CL/opencl.h cblas.h zlib.h png.h jpeglib.h; do
+    printf '#include <stdio.h>\n#include <%s>\n' "$header" | cc -E -x c - >/dev/null 2>&1 || missing+=("$header")
   done
   [ ${#missing[@]} -eq 0 ] || {
     echo "setup: this system has no dpkg; install the packages that provide: ${missing[*]}" >&2

@@ -57,6 +57,21 @@ public enum PNG {
     }
   }
 
+  /// Size and kind from the header alone.
+  static func header(_ bytes: [UInt8], name: String) throws -> ImageFile.Header {
+    var image = png_image()
+    image.version = UInt32(PNG_IMAGE_VERSION)
+    defer { png_image_free(&image) }
+    return try bytes.withUnsafeBytes { source in
+      guard png_image_begin_read_from_memory(&image, source.baseAddress, source.count) != 0 else {
+        throw failure(image, name)
+      }
+      return ImageFile.Header(
+        width: Int(image.width), height: Int(image.height),
+        isGray: image.format & PNG_FORMAT_FLAG_COLOR == 0)
+    }
+  }
+
   /// Writes `uint8 [1 or 3, height, width]` atomically.
   public static func write(_ array: HostArray, to path: String) throws {
     try AtomicFile.write(Data(try encode(array, name: path)), to: path)
@@ -113,9 +128,12 @@ public enum PNG {
   }
 
   private static func planar(_ pixels: [UInt8]) -> [UInt8] {
-    (0..<3).flatMap { channel in
-      stride(from: channel, to: pixels.count, by: 3).lazy.map { pixels[$0] }
+    var planes: [UInt8] = []
+    planes.reserveCapacity(pixels.count)
+    for channel in 0..<3 {
+      for index in stride(from: channel, to: pixels.count, by: 3) { planes.append(pixels[index]) }
     }
+    return planes
   }
 
   private static func interleaved(_ planes: [UInt8]) -> [UInt8] {
