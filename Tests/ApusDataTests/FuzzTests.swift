@@ -77,6 +77,33 @@ import Testing
     }
   }
 
+  @Test func jpeg() throws {
+    let seeds = try files(
+      "baseline.jpg", "progressive.jpg", "gray.jpg", "cmyk.jpg", "turned6.jpg")
+    fuzz(seeds, "jpeg") { _ = try JPEG.decode($0, name: "x", pixelLimit: 1 << 20) }
+  }
+
+  @Test func cifar() throws {
+    let records = (0..<2).flatMap { label in [UInt8(label)] + [UInt8](repeating: 9, count: 3072) }
+    fuzz([records, Array(records.prefix(3073))], "cifar") { bytes in
+      let scratch = try Scratch()
+      try scratch.write(bytes, "data_batch_1.bin")
+      _ = try DataSource.load(scratch.path, options: DataOptions(testFraction: 0))
+    }
+  }
+
+  @Test func tar() throws {
+    var header = [UInt8](repeating: 0, count: 1024)
+    header[0] = 97
+    for offset in 124..<135 { header[offset] = 48 }
+    header[134] = 51
+    header.replaceSubrange(257..<262, with: Array("ustar".utf8))
+    let sum = header.prefix(512).reduce(8 * 32) { $0 + Int($1) }
+    header.replaceSubrange(148..<154, with: Array(String(format: "%06o", sum).utf8))
+    _ = try TarArchive(header, name: "x")
+    fuzz([header], "tar") { _ = try TarArchive($0, name: "x").contents(of: "a") }
+  }
+
   @Test func png() throws {
     let seeds = try files(
       "gray.png", "rgb.png", "bits.png", "palette.png", "alpha.png", "claim.png")

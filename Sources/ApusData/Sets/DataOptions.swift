@@ -19,6 +19,10 @@ public struct DataOptions: Sendable {
   public var testFraction = 0.2
   /// Draws the test part of a user's own table. Data sets known by name have a fixed test part.
   public var seed: UInt64 = 0
+  /// The size to which images are scaled; nil keeps a common size of them.
+  public var imageSize: ImageSize?
+  /// 1 to read images as gray, 3 as RGB; nil for gray only where all are.
+  public var imageChannels: Int?
   public var allowDownload = true
   /// Where downloads are kept; default `$XDG_CACHE_HOME/apus`, else `~/.cache/apus`.
   public var cacheDirectory: String?

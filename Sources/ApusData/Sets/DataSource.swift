@@ -4,7 +4,7 @@ import ApusDevice
 public struct DataSource {
   /// `digits` and `iris` are part of the program; the others are looked for or downloaded.
   public static var builtInNames: [String] {
-    ["digits", "iris"] + NamedImageSet.all.map(\.name)
+    ["digits", "iris"] + NamedImageSet.all.map(\.name) + [CIFARSet.name]
   }
 
   /// Sources and licences of the embedded data, Markdown.
@@ -13,7 +13,7 @@ public struct DataSource {
   }
 
   /// Loads a built-in name, or a path: `.csv`, `.tsv`, `.txt`, `.data` (each also with `.gz`), `.npz`,
-  /// or a folder of IDX files.
+  /// or a folder: of IDX files, of CIFAR batches, or of images by class.
   ///
   /// Built-in sets come with their fixed test part, whatever the seed; a file is split by
   /// `options.testFraction` and `options.seed`, unless it brings a test part itself. Throws `.file` or
@@ -31,7 +31,8 @@ public struct DataSource {
     }) {
       return try known.load(options)
     }
-    if FileContents.isFolder(name) { return try loadFolder(name) }
+    if name == CIFARSet.name { return try CIFARSet.load(options) }
+    if FileContents.isFolder(name) { return try loadFolder(name, options) }
     guard FileContents.exists(name) else {
       throw ApusError(
         .file, operation: name,
@@ -40,15 +41,16 @@ public struct DataSource {
     return try loadFile(name, options)
   }
 
-  private static func loadFolder(_ path: String) throws -> LoadedData {
+  private static func loadFolder(_ path: String, _ options: DataOptions) throws -> LoadedData {
     let folder = ImageFolder(path: path)
-    guard folder.isComplete else {
-      throw ApusError(
-        .file, operation: path,
-        "a folder must hold IDX files; it lacks \(folder.missing.joined(separator: ", ")) (packed as "
-          + ".gz or not)")
-    }
-    return try folder.load(name: path, classNames: nil)
+    if folder.isComplete { return try folder.load(name: path, classNames: nil) }
+    if let cifar = try CIFARFolder(path: path) { return try cifar.load(name: path, options) }
+    if let classes = try ClassFolder(path: path) { return try classes.load(name: path, options) }
+    throw ApusError(
+      .file, operation: path,
+      "a folder must hold IDX files (it lacks \(folder.missing.joined(separator: ", ")), packed as "
+        + ".gz or not), CIFAR batches (data_batch_1.bin, …), or images by class "
+        + "(CLASS/*.jpg or train/CLASS/*.png)")
   }
 
   private static func loadFile(_ path: String, _ options: DataOptions) throws -> LoadedData {
@@ -64,7 +66,7 @@ public struct DataSource {
     default:
       throw ApusError(
         .file, operation: path,
-        "is of no known kind; give a .csv, .tsv or .npz file, or a folder of IDX files")
+        "is of no known kind; give a .csv, .tsv or .npz file, or a folder of images or IDX files")
     }
   }
 

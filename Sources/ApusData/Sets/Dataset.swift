@@ -1,10 +1,25 @@
 import ApusDevice
 
-/// Examples on the host: float features with class indices, with real targets, or with neither.
+/// Examples on the host: features with class indices, with real targets, or with neither.
+///
+/// Features are floats, or the bytes of images, which take a quarter of the memory and become floats
+/// when they are used.
 public struct Dataset: Sendable {
+  /// How features are kept.
+  private enum Storage: Sendable {
+    case floats([Float])
+    case bytes([UInt8])
+
+    var count: Int {
+      switch self {
+      case .floats(let values): values.count
+      case .bytes(let values): values.count
+      }
+    }
+  }
+
   public var name: String
-  /// Row-major `[count] + featureShape`.
-  public var features: [Float]
+  private var storage: Storage
   /// The shape of one example, such as `[1, 28, 28]` or `[4]`.
   public let featureShape: [Int]
   /// `[count]` indices into `classNames`; empty for regression and for unlabelled data.
@@ -21,8 +36,33 @@ public struct Dataset: Sendable {
     name: String, features: [Float], featureShape: [Int], labels: [Int32] = [],
     classNames: [String] = [], featureNames: [String]? = nil, targets: [Float]? = nil
   ) throws {
+    try self.init(
+      name, .floats(features), featureShape, labels, classNames, featureNames, targets)
+  }
+
+  /// Images of bytes.
+  /// - Parameters:
+  ///   - pixels: Row-major `[count] + imageShape`.
+  ///   - imageShape: `[channels, height, width]`.
+  /// - Throws: ``ApusError`` as for features.
+  public init(
+    name: String, pixels: [UInt8], imageShape: [Int], labels: [Int32] = [],
+    classNames: [String] = []
+  ) throws {
+    guard imageShape.count == 3 else {
+      throw ApusError(
+        .shape, operation: "Dataset(\(name))",
+        "an image has shape [channels, height, width], not \(imageShape)")
+    }
+    try self.init(name, .bytes(pixels), imageShape, labels, classNames, nil, nil)
+  }
+
+  private init(
+    _ name: String, _ storage: Storage, _ featureShape: [Int], _ labels: [Int32],
+    _ classNames: [String], _ featureNames: [String]?, _ targets: [Float]?
+  ) throws {
     self.name = name
-    self.features = features
+    self.storage = storage
     self.featureShape = featureShape
     self.labels = labels
     self.classNames = classNames
@@ -36,20 +76,44 @@ public struct Dataset: Sendable {
     try validate()
   }
 
+  /// Row-major `[count] + featureShape`; bytes are converted at each reading.
+  public var features: [Float] {
+    get {
+      switch storage {
+      case .floats(let values): values
+      case .bytes(let values): values.map { Float($0) }
+      }
+    }
+    set { storage = .floats(newValue) }
+  }
+
+  /// The features where they are kept as bytes, else nil.
+  public var pixels: [UInt8]? {
+    if case .bytes(let values) = storage { values } else { nil }
+  }
+
+  /// The greatest value a pixel can have or, for features of floats, has.
+  public var pixelMaximum: Float {
+    switch storage {
+    case .floats(let values): values.max() ?? 1
+    case .bytes: 255
+    }
+  }
+
   /// The number of values in one example.
   public var featureCount: Int { featureShape.reduce(1, *) }
   /// The number of examples.
-  public var count: Int { features.count / featureCount }
+  public var count: Int { storage.count / featureCount }
   public var classCount: Int { classNames.count }
   public var isRegression: Bool { targets != nil }
 
   /// Throws when features, labels, targets and names no longer fit together.
   public func validate() throws {
     let operation = "Dataset(\(name))"
-    guard features.count % featureCount == 0 else {
+    guard storage.count % featureCount == 0 else {
       throw ApusError(
         .shape, operation: operation,
-        "\(features.count) values are no whole number of examples of shape \(featureShape)")
+        "\(storage.count) values are no whole number of examples of shape \(featureShape)")
     }
     guard labels.isEmpty || labels.count == count else {
       throw ApusError(
@@ -73,22 +137,63 @@ public struct Dataset: Sendable {
 
   /// The examples at `indices`, in that order; an index may repeat. Throws for an index outside.
   public func subset(_ indices: [Int]) throws -> Dataset {
-    let batch = try batch(indices)
+    try check(indices)
+    let part: Storage =
+      switch storage {
+      case .floats(let values): .floats(rows(indices, of: values))
+      case .bytes(let values): .bytes(rows(indices, of: values))
+      }
     return try Dataset(
-      name: name, features: batch.features, featureShape: featureShape, labels: batch.labels,
-      classNames: classNames, featureNames: featureNames,
-      targets: targets.map { all in indices.map { all[$0] } })
+      name, part, featureShape, labels.isEmpty ? [] : indices.map { labels[$0] }, classNames,
+      featureNames, targets.map { all in indices.map { all[$0] } })
+  }
+
+  private func rows<Value>(_ indices: [Int], of values: [Value]) -> [Value] {
+    let size = featureCount
+    var rows: [Value] = []
+    rows.reserveCapacity(indices.count * size)
+    for index in indices { rows.append(contentsOf: values[index * size..<(index + 1) * size]) }
+    return rows
+  }
+
+  /// Both sets, one after the other. Throws where shapes or classes differ.
+  public func appending(_ other: Dataset) throws -> Dataset {
+    guard featureShape == other.featureShape, classNames == other.classNames,
+      isRegression == other.isRegression
+    else {
+      throw ApusError(
+        .shape, operation: "Dataset(\(name))",
+        "examples of shape \(featureShape) with \(classCount) classes cannot be joined to others of "
+          + "shape \(other.featureShape) with \(other.classCount)")
+    }
+    let joined: Storage =
+      if case .bytes(let a) = storage, case .bytes(let b) = other.storage {
+        .bytes(a + b)
+      } else {
+        .floats(features + other.features)
+      }
+    return try Dataset(
+      name, joined, featureShape, labels + other.labels, classNames, featureNames,
+      targets.map { $0 + (other.targets ?? []) })
   }
 
   /// Features `[indices.count] + featureShape` and labels `[indices.count]` (none where the data has
   /// none). Throws for an index outside.
   public func batch(_ indices: [Int]) throws -> (features: [Float], labels: [Int32]) {
     try check(indices)
-    let size = featureCount
     var rows: [Float] = []
-    rows.reserveCapacity(indices.count * size)
-    for index in indices { rows.append(contentsOf: features[index * size..<(index + 1) * size]) }
+    rows.reserveCapacity(indices.count * featureCount)
+    for index in indices { append(index, to: &rows) }
     return (rows, labels.isEmpty ? [] : indices.map { labels[$0] })
+  }
+
+  /// Appends the features of an example that is there.
+  package func append(_ index: Int, to values: inout [Float]) {
+    let range = index * featureCount..<(index + 1) * featureCount
+    switch storage {
+    case .floats(let all): values.append(contentsOf: all[range])
+    case .bytes(let all): values.append(contentsOf: all[range].lazy.map { Float($0) })
+    }
   }
 
   /// The real targets at `indices`. Throws for an index outside, or where there are none.

@@ -3,18 +3,28 @@ public struct LoadedData: Sendable {
   public let train: Dataset
   /// The held-out part; nil where none was asked for.
   public let test: Dataset?
+  /// The part to watch while training, where the source has one beside the test part.
+  public let validation: Dataset?
   /// For tables: how columns became features.
   public let schema: TableSchema?
   /// What suits the data unless the user chooses.
   public let defaultPreprocessing: Preprocessing.Kind
+  /// For images whose size is a matter of choice: what others are to be scaled to.
+  public let imageSize: ImageSize?
+  /// What the user should know of how the data was read.
+  public let notes: [String]
 
   public init(
-    train: Dataset, test: Dataset?, schema: TableSchema? = nil,
-    defaultPreprocessing: Preprocessing.Kind = .none
+    train: Dataset, test: Dataset?, validation: Dataset? = nil, schema: TableSchema? = nil,
+    defaultPreprocessing: Preprocessing.Kind = .none, imageSize: ImageSize? = nil,
+    notes: [String] = []
   ) {
     self.train = train
     self.test = test
+    self.validation = validation
     self.schema = schema
     self.defaultPreprocessing = defaultPreprocessing
+    self.imageSize = imageSize
+    self.notes = notes
   }
 }

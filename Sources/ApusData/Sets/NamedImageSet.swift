@@ -55,8 +55,7 @@ package struct NamedImageSet: Sendable {
   /// Looks in `options.dataDirectory`, `$APUS_DATA_DIR` and the cache; else downloads.
   package func load(_ options: DataOptions) throws -> LoadedData {
     let cache = NamedImageSet.cacheDirectory(options)
-    let places = [options.dataDirectory, NamedImageSet.environment("APUS_DATA_DIR"), cache]
-      .compactMap { $0 }
+    let places = NamedImageSet.places(options)
     for place in places {
       for folder in folders.map({ place + "/" + $0 }) + [place] {
         let folder = ImageFolder(path: folder)
@@ -96,6 +95,12 @@ package struct NamedImageSet: Sendable {
       "is not on this machine and cannot be downloaded (\(reason)). Put \(files) (packed or not) into "
         + "\(places.map { "\($0)/\(folders[0])" }.joined(separator: " or ")), or give their folder "
         + "with --data-dir or $APUS_DATA_DIR. Sources: \(mirrors.joined(separator: " "))")
+  }
+
+  /// Where named sets are looked for, in turn.
+  static func places(_ options: DataOptions) -> [String] {
+    [options.dataDirectory, environment("APUS_DATA_DIR"), cacheDirectory(options)]
+      .compactMap { $0 }
   }
 
   static func cacheDirectory(_ options: DataOptions) -> String {

@@ -3,17 +3,18 @@ import ApusDevice
 extension Preprocessing.Kind {
   /// The names that ``init(named:)`` takes, for help texts.
   public static var names: [String] {
-    ["none", "standardize", "min-max", "scale=FACTOR"]
+    ["none", "standardize", "min-max", "channels", "scale=FACTOR"]
       + Preprocessing.SampleNorm.allCases.map { "normalize-\($0.rawValue)" }
   }
 
-  /// A method by its name: `none`, `standardize`, `min-max`, `scale=0.5`, `scale=1/255`,
+  /// A method by its name: `none`, `standardize`, `min-max`, `channels`, `scale=0.5`, `scale=1/255`,
   /// `normalize-l2`. Throws `.value` for others.
   public init(named name: String) throws {
     switch name {
     case "none": self = .none
     case "standardize": self = .standardize
     case "min-max": self = .minMax
+    case "channels": self = .standardizeChannels
     default:
       if name.hasPrefix("normalize-"),
         let norm = Preprocessing.SampleNorm(rawValue: String(name.dropFirst(10)))

@@ -8,6 +8,8 @@ public enum Preprocessing: Codable, Sendable, Hashable {
   case standardize(mean: [Float], deviation: [Float])
   /// `(x − minimum) / range` per feature; the range of a constant feature is 1.
   case minMax(minimum: [Float], range: [Float])
+  /// `(x − mean) / deviation` per channel of images `[channels, height, width]`.
+  case standardizeChannels(mean: [Float], deviation: [Float])
   /// Each example by itself.
   case normalizeSample(SampleNorm)
   /// `x · by`, such as 1/255 for pixels.
@@ -23,7 +25,7 @@ public enum Preprocessing: Codable, Sendable, Hashable {
 
   /// A method before it is fitted.
   public enum Kind: Sendable, Hashable, Codable {
-    case none, standardize, minMax
+    case none, standardize, minMax, standardizeChannels
     case normalizeSample(SampleNorm)
     case scale(by: Float)
   }
@@ -44,15 +46,19 @@ public enum Preprocessing: Codable, Sendable, Hashable {
     case .standardize:
       let (mean, deviation) = try moments(dataset)
       return .standardize(mean: mean, deviation: deviation)
+    case .standardizeChannels:
+      let (mean, deviation) = try channelMoments(dataset)
+      return .standardizeChannels(mean: mean, deviation: deviation)
     case .minMax:
       try requireExamples(dataset)
       try requireFinite(dataset)
       let size = dataset.featureCount
-      var low = Array(dataset.features[..<size])
+      let features = dataset.features
+      var low = Array(features[..<size])
       var high = low
-      for start in stride(from: 0, to: dataset.features.count, by: size) {
+      for start in stride(from: 0, to: features.count, by: size) {
         for feature in 0..<size {
-          let x = dataset.features[start + feature]
+          let x = features[start + feature]
           low[feature] = min(low[feature], x)
           high[feature] = max(high[feature], x)
         }
@@ -85,6 +91,19 @@ public enum Preprocessing: Codable, Sendable, Hashable {
         }
         index += featureCount
       }
+    case .standardizeChannels(let mean, let deviation):
+      guard !mean.isEmpty, featureCount % mean.count == 0 else {
+        throw ApusError(
+          .shape, operation: "Preprocessing",
+          "was fitted on \(mean.count) channels, which do not fit \(featureCount) values")
+      }
+      try requireFitted(mean, deviation, mean.count)
+      let plane = featureCount / mean.count
+      for start in stride(from: 0, to: values.count, by: plane) {
+        let channel = start / plane % mean.count
+        let (shift, divisor) = (mean[channel], deviation[channel])
+        for index in start..<start + plane { values[index] = (values[index] - shift) / divisor }
+      }
     case .normalizeSample(let norm):
       for start in stride(from: 0, to: values.count, by: featureCount) {
         norm.apply(&values[start..<start + featureCount])
@@ -92,10 +111,18 @@ public enum Preprocessing: Codable, Sendable, Hashable {
     }
   }
 
+  /// For methods that work by channel, the pixel that becomes 0: one value per channel. What
+  /// augmentation fills up with.
+  public var background: [Float]? {
+    if case .standardizeChannels(let mean, _) = self { mean } else { nil }
+  }
+
   /// The dataset with its features transformed.
   public func applied(to dataset: Dataset) throws -> Dataset {
     var result = dataset
-    try apply(&result.features, featureCount: dataset.featureCount)
+    var values = dataset.features
+    try apply(&values, featureCount: dataset.featureCount)
+    result.features = values
     return result
   }
 }
@@ -125,25 +152,68 @@ extension Preprocessing {
     try requireExamples(dataset)
     try requireFinite(dataset)
     let size = dataset.featureCount
+    let features = dataset.features
     var sums = [Double](repeating: 0, count: size)
-    for start in stride(from: 0, to: dataset.features.count, by: size) {
-      for feature in 0..<size { sums[feature] += Double(dataset.features[start + feature]) }
+    for start in stride(from: 0, to: features.count, by: size) {
+      for feature in 0..<size { sums[feature] += Double(features[start + feature]) }
     }
     let means = sums.map { $0 / Double(dataset.count) }
     var squares = [Double](repeating: 0, count: size)
-    for start in stride(from: 0, to: dataset.features.count, by: size) {
+    for start in stride(from: 0, to: features.count, by: size) {
       for feature in 0..<size {
-        let difference = Double(dataset.features[start + feature]) - means[feature]
+        let difference = Double(features[start + feature]) - means[feature]
         squares[feature] += difference * difference
       }
     }
-    let deviations = zip(squares, means).map { square, mean in
-      let deviation = (square / Double(dataset.count)).squareRoot()
+    return (means.map { Float($0) }, deviations(squares, means, count: dataset.count))
+  }
+
+  /// Mean and deviation of each channel over all pixels of all images.
+  private static func channelMoments(
+    _ dataset: Dataset
+  ) throws -> (mean: [Float], deviation: [Float]) {
+    try requireExamples(dataset)
+    guard dataset.featureShape.count == 3 else {
+      throw ApusError(
+        .shape, operation: "Preprocessing",
+        "\(dataset.name) has examples of shape \(dataset.featureShape); only images "
+          + "[channels, height, width] have channels")
+    }
+    let channels = dataset.featureShape[0]
+    let plane = dataset.featureShape[1] * dataset.featureShape[2]
+    let count = dataset.count * plane
+    if dataset.pixels == nil { try requireFinite(dataset) }
+    var example: [Float] = []
+    func sum(_ term: (Float, Int) -> Double) -> [Double] {
+      var sums = [Double](repeating: 0, count: channels)
+      for index in 0..<dataset.count {
+        example.removeAll(keepingCapacity: true)
+        dataset.append(index, to: &example)
+        for channel in 0..<channels {
+          for place in channel * plane..<(channel + 1) * plane {
+            sums[channel] += term(example[place], channel)
+          }
+        }
+      }
+      return sums
+    }
+    let means = sum { value, _ in Double(value) }.map { $0 / Double(count) }
+    let squares = sum { value, channel in
+      let difference = Double(value) - means[channel]
+      return difference * difference
+    }
+    return (means.map { Float($0) }, deviations(squares, means, count: count))
+  }
+
+  private static func deviations(
+    _ squares: [Double], _ means: [Double], count: Int
+  ) -> [Float] {
+    zip(squares, means).map { square, mean in
+      let deviation = (square / Double(count)).squareRoot()
       // What rounding leaves of a constant feature is not a spread.
       let noise = 10 * Double.ulpOfOne * mean.magnitude
       return deviation > noise ? max(Float(deviation), .leastNormalMagnitude) : 1
     }
-    return (means.map { Float($0) }, deviations)
   }
 
   private static func requireExamples(_ dataset: Dataset) throws {
@@ -155,13 +225,14 @@ extension Preprocessing {
   }
 
   private static func requireFinite(_ dataset: Dataset) throws {
-    guard let index = dataset.features.firstIndex(where: { !$0.isFinite }) else { return }
+    let features = dataset.features
+    guard let index = features.firstIndex(where: { !$0.isFinite }) else { return }
     let feature = index % dataset.featureCount
     let name = dataset.featureNames.map { " (\($0[feature]))" } ?? ""
     throw ApusError(
       .data, operation: "Preprocessing",
       "feature \(feature)\(name) of example \(index / dataset.featureCount) of \(dataset.name) "
-        + "is \(dataset.features[index]); replace it by a finite value")
+        + "is \(features[index]); replace it by a finite value")
   }
 
   private func requireFitted(_ shift: [Float], _ divisor: [Float], _ featureCount: Int) throws {
