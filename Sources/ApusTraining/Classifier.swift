@@ -13,17 +13,21 @@ public struct Classifier: Sendable {
   public let schema: TableSchema?
   /// The largest pixel value of the training images; an image file's bytes are scaled to it.
   public let pixelMaximum: Float?
+  /// For models of images whose size was a matter of choice: what others are scaled to.
+  public let imageSize: ImageSize?
   public let device: Device
 
   public init(
     model: GraphModel, preprocessing: Preprocessing, classNames: [String],
-    schema: TableSchema? = nil, pixelMaximum: Float? = nil, device: Device
+    schema: TableSchema? = nil, pixelMaximum: Float? = nil, imageSize: ImageSize? = nil,
+    device: Device
   ) {
     self.model = model
     self.preprocessing = preprocessing
     self.classNames = classNames
     self.schema = schema
     self.pixelMaximum = pixelMaximum
+    self.imageSize = imageSize
     self.device = device
   }
 
@@ -44,7 +48,7 @@ public struct Classifier: Sendable {
       preprocessing: try decoded("preprocessing", as: Preprocessing.self) ?? .none,
       classNames: file.classNames, schema: try decoded("schema", as: TableSchema.self),
       pixelMaximum: try decoded("pixelMaximum", as: [Float].self)?.first,
-      device: device)
+      imageSize: try decoded("imageSize", as: ImageSize.self), device: device)
     guard let outputs = model.outputShapes.first?.last, outputs == classNames.count else {
       throw ApusError(
         .file, operation: path,
@@ -62,6 +66,7 @@ public struct Classifier: Sendable {
     var extras = ["preprocessing": try text(preprocessing)]
     if let schema { extras["schema"] = try text(schema) }
     if let pixelMaximum { extras["pixelMaximum"] = try text([pixelMaximum]) }
+    if let imageSize { extras["imageSize"] = try text(imageSize) }
     try ModelFile(model, classNames: classNames, extras: extras).write(to: path)
   }
 
@@ -74,7 +79,9 @@ public struct Classifier: Sendable {
         .data, operation: data.name,
         "has classes \(data.classNames.prefix(12)), the model knows \(classNames.prefix(12))")
     }
-    return try Evaluation(of: model, on: try preprocessing.applied(to: data), device: device)
+    return try Evaluation(
+      of: model, source: try BatchSource(data, preprocessing: preprocessing, on: device),
+      labels: data.labels)
   }
 
   /// Class probabilities of raw examples, row-major `[count, classes]`.

@@ -26,11 +26,12 @@ public struct Trainer: Sendable {
 
   /// - Parameters:
   ///   - model: Gives logits `[N, C]`; its parameters live on `device`.
-  ///   - training: Preprocessed examples with labels.
+  ///   - training: Examples with labels.
   ///   - validation: Looked at after every epoch.
+  ///   - preprocessing: Applied to both; not for data that is preprocessed already.
   public init(
-    model: any Layer, training: Dataset, validation: Dataset? = nil, options: TrainingOptions,
-    device: Device
+    model: any Layer, training: Dataset, validation: Dataset? = nil,
+    preprocessing: Preprocessing = .none, options: TrainingOptions, device: Device
   ) throws {
     try options.validate()
     guard training.count > 0 else {
@@ -39,8 +40,12 @@ public struct Trainer: Sendable {
     self.model = model
     self.options = options
     self.device = device
-    self.training = try BatchSource(training, on: device)
-    self.validation = try validation.map { (try BatchSource($0, on: device), $0.labels) }
+    self.training = try BatchSource(
+      training, preprocessing: preprocessing, augmentation: options.augmentation,
+      workers: options.workers, on: device)
+    self.validation = try validation.map {
+      (try BatchSource($0, preprocessing: preprocessing, on: device), $0.labels)
+    }
   }
 
   /// Steps of one epoch; the last batch may be smaller.
@@ -69,20 +74,18 @@ public struct Trainer: Sendable {
     var losses = LossReader()
     for epoch in 1...options.epochs {
       let start = ContinuousClock.now
-      let order = try training.order(
-        Shuffle.permutation(count: training.count, key: options.orderKey.folded(UInt64(epoch))))
+      var batches = try training.batches(
+        key: options.orderKey.folded(UInt64(epoch)), batchSize: options.batchSize)
       losses.beginEpoch(epoch)
-      for first in stride(from: 0, to: training.count, by: options.batchSize) {
+      while let batch = try batches.next() {
         if isCancelled() {
           try losses.flush(onEvent)
           return Outcome(epochs: epoch - 1, steps: optimizer.stepCount, wasCancelled: true)
         }
-        let range = first..<min(first + options.batchSize, training.count)
-        let (x, y) = try training.batch(range, of: order)
         optimizer.learningRate =
           options.learningRate * options.schedule.factor(step: optimizer.stepCount, of: total)
-        let loss = try step(x, y, optimizer)
-        try losses.add(loss, step: optimizer.stepCount, weight: range.count, onEvent)
+        let loss = try step(batch, optimizer)
+        try losses.add(loss, step: optimizer.stepCount, weight: batch.count, onEvent)
       }
       try losses.flush(onEvent)
       try requireFiniteParameters(after: optimizer.stepCount, epoch: epoch)
@@ -121,10 +124,13 @@ public struct Trainer: Sendable {
         + LossReader.advice)
   }
 
-  private func step(_ x: Tensor, _ y: Tensor, _ optimizer: any Optimizer) throws -> Tensor {
+  private func step(_ batch: Batch, _ optimizer: any Optimizer) throws -> Tensor {
     let key = options.stepKey.folded(UInt64(optimizer.stepCount))
     let (loss, gradients) = try valueAndGradients(of: optimizer.parameters, key: key) { context in
-      try crossEntropy(model(x, context), y, labelSmoothing: options.labelSmoothing)
+      let logits = try model(batch.x, context)
+      return try batch.loss {
+        try crossEntropy(logits, $0, labelSmoothing: options.labelSmoothing)
+      }
     }
     try optimizer.step(gradients)
     return loss

@@ -1,3 +1,4 @@
+import ApusData
 import ApusDevice
 import ApusOptimizers
 
@@ -17,7 +18,12 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   /// The largest magnitude of one gradient element; no limit for nil.
   public var clipValue: Float?
   public var labelSmoothing: Float = 0
-  /// Gives initial weights, order of the data and dropout.
+  /// Random changes of the training images.
+  public var augmentation = Augmentation.none
+  /// Threads that make batches ready where the data is augmented or does not fit the device; 0 for the
+  /// training thread itself. The result does not depend on it.
+  public var workers = 2
+  /// Gives initial weights, order of the data, augmentation and dropout.
   public var seed: UInt64 = 0
 
   public init() {}
@@ -34,6 +40,7 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     try require(
       learningRate.isFinite && learningRate >= 0, "learning rate",
       "finite and not negative, not \(learningRate)")
+    try require(workers >= 0 && workers <= 64, "workers", "within 0...64, not \(workers)")
     try require(
       labelSmoothing >= 0 && labelSmoothing <= 1, "label smoothing",
       "within 0...1, not \(labelSmoothing)")
