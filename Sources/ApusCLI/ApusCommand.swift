@@ -17,6 +17,6 @@ struct ApusCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Train.self, Evaluate.self, Predict.self, ListDevices.self, Summary.self, Presets.self,
-      Demo.self,
+      Demo.self, AugmentPreview.self,
     ])
 }

@@ -43,7 +43,12 @@ struct Evaluate: ParsableCommand {
   }
 
   private func load(_ classifier: Classifier) throws -> Dataset {
-    let options = data.options(seed: 0, testFraction: 0, quiet: json)
+    var options = data.options(seed: 0, testFraction: 0, quiet: json)
+    if let size = classifier.imageSize {
+      // As in training, whatever sizes these images have.
+      options.imageSize = size
+      options.imageChannels = classifier.model.inputs[0].shape.first
+    }
     if data.isTable, let schema = classifier.schema {
       let table = try schema.dataset(readingFrom: data.data, options: options)
       guard table.labels.count == table.count else {
@@ -104,14 +109,5 @@ private struct EvaluationResult: Encodable {
     count = report.count
     classes = report.classes
     self.loss = loss
-  }
-}
-
-extension Dataset {
-  /// Both sets, one after the other.
-  fileprivate func appending(_ other: Dataset) throws -> Dataset {
-    try Dataset(
-      name: name, features: features + other.features, featureShape: featureShape,
-      labels: labels + other.labels, classNames: classNames, featureNames: featureNames)
   }
 }

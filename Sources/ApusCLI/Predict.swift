@@ -8,14 +8,16 @@ struct Predict: ParsableCommand {
     abstract: "Classify new examples with a saved model.",
     discussion: """
       Input: a .csv or .tsv table with the columns the model was trained on (the target may be
-      missing), an .npy array, an IDX file, or a .png image of the model's size. Output: .csv or
-      .json, with the probability of every class.
+      missing), an .npy array, an IDX file, a .png or .jpg image, or a folder of images. Images are
+      scaled as in training; models of fixed-size data, such as digits, take images of that size.
+      Output: .csv or .json, with the probability of every class.
       """)
 
   @Option(help: "A model file of `apus train`.")
   var model: String
 
-  @Option(help: "The examples: .csv, .tsv, .npy, IDX (also .gz) or .png.")
+  @Option(
+    help: "The examples: .csv, .tsv, .npy, IDX (also .gz), .png, .jpg, or a folder of images.")
   var input: String
 
   @Option(help: "Where to write: a .csv or .json file, or - for CSV on standard output.")
@@ -38,9 +40,11 @@ struct Predict: ParsableCommand {
       try AtomicFile.requireWritable(output)
     }
     let classifier = try Classifier(path: model, on: try device.open(quiet: true))
-    let examples = try PredictionInput(path: input, hasHeader: header).examples(for: classifier)
+    let source = PredictionInput(path: input, hasHeader: header)
+    let examples = try source.examples(for: classifier)
     let predictions = Predictions(
-      probabilities: try classifier.probabilities(examples), classNames: classifier.classNames)
+      probabilities: try classifier.probabilities(examples), classNames: classifier.classNames,
+      files: try source.isFolder ? source.images() : nil)
     let text = kind == "json" ? try predictions.json() : predictions.csv()
     if output == "-" {
       try Console.write(text)
@@ -54,6 +58,8 @@ struct Predict: ParsableCommand {
 struct Predictions {
   struct Row: Encodable {
     let index: Int
+    /// Where each example is a file of its own.
+    let file: String?
     let prediction: String
     let probability: Float
     let probabilities: [String: Float]
@@ -62,24 +68,32 @@ struct Predictions {
   let rows: [Row]
   private let classNames: [String]
 
-  /// - Parameter probabilities: Row-major `[count, classes]`.
-  init(probabilities: [Float], classNames: [String]) {
+  /// - Parameters:
+  ///   - probabilities: Row-major `[count, classes]`.
+  ///   - files: `[count]` paths, where each example is a file of its own.
+  init(probabilities: [Float], classNames: [String], files: [String]? = nil) {
     self.classNames = classNames
     let classes = max(classNames.count, 1)
     rows = (0..<probabilities.count / classes).map { index in
       let row = probabilities[index * classes..<(index + 1) * classes]
       let best = row.indices.max { row[$0] < row[$1] } ?? row.startIndex
       return Row(
-        index: index, prediction: classNames[best - row.startIndex], probability: row[best],
+        index: index, file: files?[index], prediction: classNames[best - row.startIndex],
+        probability: row[best],
         probabilities: Dictionary(
           zip(classNames, row), uniquingKeysWith: { first, _ in first }))
     }
   }
 
   func csv() -> String {
-    let head = ["index", "prediction", "probability"] + classNames.map { "p_\($0)" }
+    let hasFiles = rows.contains { $0.file != nil }
+    let head =
+      ["index"] + (hasFiles ? ["file"] : []) + ["prediction", "probability"]
+      + classNames.map { "p_\($0)" }
     let body = rows.map { row in
-      ["\(row.index)", row.prediction, "\(row.probability)"]
+      ["\(row.index)"] + (hasFiles ? [row.file ?? ""] : []) + [
+        row.prediction, "\(row.probability)",
+      ]
         + classNames.map { "\(row.probabilities[$0] ?? 0)" }
     }
     return ([head] + body).map { $0.map(Self.quoted).joined(separator: ",") + "\n" }.joined()

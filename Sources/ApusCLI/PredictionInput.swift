@@ -6,9 +6,33 @@ struct PredictionInput {
   let path: String
   let hasHeader: Bool?
 
+  var isFolder: Bool {
+    var isDirectory: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+      && isDirectory.boolValue
+  }
+
+  /// The image files of a folder, in the order of their names.
+  func images() throws -> [String] {
+    let names: [String]
+    do {
+      names = try FileManager.default.contentsOfDirectory(atPath: path)
+    } catch {
+      throw ApusError(
+        .file, operation: path, "cannot be listed: \(error.localizedDescription)")
+    }
+    let files = names.filter { ImageFile.isNamed($0) && !$0.hasPrefix(".") }.sorted()
+      .map { (path as NSString).appendingPathComponent($0) }
+    guard !files.isEmpty else {
+      throw ApusError(.data, operation: path, "holds no .png or .jpg images")
+    }
+    return files
+  }
+
   /// The examples as the classifier's model takes them, before preprocessing.
   func examples(for classifier: Classifier) throws -> Dataset {
     let shape = classifier.model.inputs[0].shape
+    if isFolder { return try pictures(images(), shape, classifier) }
     let plain = path.lowercased().hasSuffix(".gz") ? String(path.dropLast(3)) : path
     switch (plain as NSString).pathExtension.lowercased() {
     case "csv", "tsv", "txt", "data", "tab":
@@ -17,7 +41,7 @@ struct PredictionInput {
         readingFrom: path, options: DataOptions(hasHeader: hasHeader))
       return try dataset(table.features, shape)
     case "npy": return try dataset(array: NPY.read(path), shape)
-    case "png": return try image(shape, classifier)
+    case "png", "jpg", "jpeg": return try pictures([path], shape, classifier)
     default:
       // IDX files carry no fixed ending: `t10k-images-idx3-ubyte`.
       return try dataset(array: IDX.read(path), shape)
@@ -61,22 +85,31 @@ struct PredictionInput {
     given.filter { $0 != 1 } == wanted.filter { $0 != 1 } || given == [wanted.reduce(1, *)]
   }
 
-  private func image(_ shape: [Int], _ classifier: Classifier) throws -> Dataset {
+  private func pictures(
+    _ files: [String], _ shape: [Int], _ classifier: Classifier
+  ) throws -> Dataset {
     guard shape.count == 3, shape[0] == 1 || shape[0] == 3 else {
       throw ApusError(
         .shape, operation: path, "the model takes examples of shape \(shape), not images")
     }
-    let (channels, height, width) = (shape[0], shape[1], shape[2])
-    let pixels = try PNG.read(path, channels: channels == 1 ? .gray : .rgb)
-    guard pixels.shape == shape else {
-      throw ApusError(
-        .shape, operation: path,
-        "the image has \(pixels.shape[2])x\(pixels.shape[1]) pixels, the model takes "
-          + "\(width)x\(height)")
+    var values: [UInt8] = []
+    for file in files {
+      var pixels = try ImageFile.read(file, channels: shape[0] == 1 ? .gray : .rgb)
+      if classifier.imageSize != nil {
+        pixels = try pixels.imageCovering(ImageSize(height: shape[1], width: shape[2]))
+      }
+      guard pixels.shape == shape else {
+        throw ApusError(
+          .shape, operation: file,
+          "the image has \(pixels.shape[2])x\(pixels.shape[1]) pixels, the model takes "
+            + "\(shape[2])x\(shape[1])")
+      }
+      values += pixels.bytes
     }
     // From bytes to the range that the training images had.
     let scale = (classifier.pixelMaximum ?? 255) / 255
-    return try dataset(pixels.floats().map { $0 * scale }, shape)
+    guard scale != 1 else { return try Dataset(name: path, pixels: values, imageShape: shape) }
+    return try dataset(values.map { Float($0) * scale }, shape)
   }
 
   /// Columns of numbers, for a model that was trained on no table.

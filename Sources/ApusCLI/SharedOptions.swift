@@ -22,8 +22,9 @@ struct DataArguments: ParsableArguments {
     help: ArgumentHelp(
       "A built-in name or a path.",
       discussion: """
-        Built in: digits, iris. Looked for in --data-dir or downloaded: mnist, fashion-mnist.
-        Paths: a .csv or .tsv table, an .npz archive (arrays x and y), a folder of IDX files.
+        Built in: digits, iris. Looked for in --data-dir or downloaded: mnist, fashion-mnist, cifar10.
+        Paths: a .csv or .tsv table, an .npz archive (arrays x and y), a folder of IDX files, of CIFAR
+        batches, or of .jpg and .png images by class (CLASS/*.jpg or train/CLASS/*.jpg).
         """))
   var data: String
 
@@ -39,6 +40,10 @@ struct DataArguments: ParsableArguments {
   @Option(help: "Columns of a table to treat as categories though they hold numbers.")
   var categorical: [String] = []
 
+  @Option(
+    help: "Scale images so that the short side has this many pixels, and cut them square.")
+  var imageSize: Int?
+
   @Flag(help: "Never download.")
   var offline = false
 
@@ -46,6 +51,7 @@ struct DataArguments: ParsableArguments {
     var options = DataOptions(
       dataDirectory: dataDir, target: target, hasHeader: header, categoricalColumns: categorical,
       testFraction: testFraction, seed: seed, allowDownload: !offline)
+    options.imageSize = imageSize.map { ImageSize($0) }
     if !quiet {
       options.progress = { file, received, total in
         let amount = total.map { "\(received * 100 / max($0, 1)) %" } ?? "\(received) bytes"

@@ -53,7 +53,18 @@ struct Train: ParsableCommand {
   @Option(help: "Share of each target that is spread over all classes.")
   var labelSmoothing: Float = 0
 
-  @Option(help: "Gives initial weights, order of the data and dropout.")
+  @Option(
+    help: ArgumentHelp(
+      "Random changes of the training images, separated by commas.",
+      discussion: "In the order of their use: " + Augmentation.forms.joined(separator: ", ") + "."),
+    transform: { try Augmentation(parsing: $0) })
+  var augment = Augmentation.none
+
+  @Option(
+    help: "Threads that make batches ready; 0 for none of their own. The result is the same.")
+  var workers = 2
+
+  @Option(help: "Gives initial weights, order of the data, augmentation and dropout.")
   var seed: UInt64 = 0
 
   @Option(help: "The share of the training data kept for validation; 0 for none.")
@@ -62,7 +73,7 @@ struct Train: ParsableCommand {
   @Option(help: "The share of a table or archive kept for the final test; 0 for none.")
   var testFraction = 0.2
 
-  @Option(help: "none, standardize, min-max or normalize. Default: what suits the data.")
+  @Option(help: "none, standardize, min-max, channels or normalize. Default: what suits the data.")
   var preprocessing: PreprocessingChoice?
 
   @Option(help: "The model file to write.")
@@ -102,6 +113,8 @@ struct Train: ParsableCommand {
     options.clipNorm = clipNorm
     options.clipValue = clipValue
     options.labelSmoothing = labelSmoothing
+    options.augmentation = augment
+    options.workers = workers
     options.seed = seed
     return options
   }
@@ -125,13 +138,14 @@ struct Train: ParsableCommand {
 enum PreprocessingChoice: String, ExpressibleByArgument, CaseIterable {
   case none, standardize
   case minMax = "min-max"
-  case normalize
+  case channels, normalize
 
   var kind: Preprocessing.Kind {
     switch self {
     case .none: .none
     case .standardize: .standardize
     case .minMax: .minMax
+    case .channels: .standardizeChannels
     case .normalize: .normalizeSample(.l2)
     }
   }

@@ -42,6 +42,7 @@ struct TrainingJob {
         "the target is a real number; `train` learns classes. Name a column of classes with "
           + "--target, or use the library for regression")
     }
+    if !isQuiet { data.notes.forEach { Console.note($0) } }
     let prepared = try prepare(data)
     let description = try describe(data.train)
     let graph = try GraphModel(description, key: options.initialKey, on: device)
@@ -49,11 +50,11 @@ struct TrainingJob {
     let classifier = Classifier(
       model: graph, preprocessing: prepared.preprocessing, classNames: data.train.classNames,
       schema: data.schema,
-      pixelMaximum: data.train.featureShape.count == 3 ? data.train.features.max() : nil,
-      device: device)
+      pixelMaximum: data.train.featureShape.count == 3 ? data.train.pixelMaximum : nil,
+      imageSize: data.imageSize, device: device)
     let trainer = try Trainer(
       model: graph, training: prepared.training, validation: prepared.validation,
-      options: options, device: device)
+      preprocessing: prepared.preprocessing, options: options, device: device)
     let runLog = try log.map { try RunLog(path: $0) }
     let reporter = ProgressReporter(
       epochs: options.epochs, stepsPerEpoch: trainer.stepsPerEpoch, isQuiet: isQuiet)
@@ -98,16 +99,14 @@ struct TrainingJob {
     training: Dataset, validation: Dataset?, preprocessing: Preprocessing
   ) {
     var training = data.train
-    var held: Dataset?
-    if validation > 0 {
+    var held = data.validation
+    if held == nil, validation > 0 {
       let parts = try data.train.split(
         fraction: validation, key: RandomKey(options.seed).folded(0x7661_6C69))
       (training, held) = (parts.rest, parts.part)
     }
     let fitted = try Preprocessing.fit(preprocessing ?? data.defaultPreprocessing, on: training)
-    return (
-      try fitted.applied(to: training), try held.map { try fitted.applied(to: $0) }, fitted
-    )
+    return (training, held, fitted)
   }
 
   private func describe(_ data: Dataset) throws -> ModelDescription {
