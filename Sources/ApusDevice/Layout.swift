@@ -23,8 +23,8 @@ public struct Layout: Sendable, Hashable {
 
   /// `[N, C, H, W]` with the channels of a pixel next to each other, then the pixels of a row.
   public init(channelsLast shape: [Int]) {
-    let inner = Layout(contiguous: [shape[0], shape[2], shape[3], shape[1]])
-    self = inner.permuted([0, 3, 1, 2])
+    let row = shape[1] * shape[3]
+    self.init(shape: shape, strides: [row * shape[2], 1, row, shape[1]], offset: 0)
   }
 
   public var rank: Int { shape.count }
@@ -51,7 +51,13 @@ public struct Layout: Sendable, Hashable {
   }
 
   /// Whether the elements of `[N, C, H, W]` lie in `NHWC` order without gaps.
-  public var isChannelsLast: Bool { rank == 4 && permuted([0, 2, 3, 1]).isContiguous }
+  public var isChannelsLast: Bool {
+    guard rank == 4 else { return false }
+    let (n, c, h, w) = (shape[0], shape[1], shape[2], shape[3])
+    if n == 0 || c == 0 || h == 0 || w == 0 { return true }
+    return (c == 1 || strides[1] == 1) && (w == 1 || strides[3] == c)
+      && (h == 1 || strides[2] == c * w) && (n == 1 || strides[0] == c * w * h)
+  }
 
   /// One past the last element reached, counted from the start of the storage; 0 when empty.
   public var end: Int {

@@ -12,10 +12,10 @@ extension Tensor {
   /// Runs an element-wise operation with one operand.
   @inline(__always)
   static func elementwise(_ operation: Operation, _ x: Tensor, dtype: DType) throws -> Tensor {
-    guard let order = x.operand.layout.permutedOrder else {
+    if x.operand.layout.isContiguous {
       return try run(operation, x, shape: x.shape, dtype: dtype)
     }
-    return try elementwise(operation, [x.operand], order, dtype, on: x.device)
+    return try elementwise(operation, inMemoryOrder: [x.operand], dtype, on: x.device)
   }
 
   /// Runs an element-wise operation with two operands of one shape and device.
@@ -23,50 +23,69 @@ extension Tensor {
   static func elementwise(
     _ operation: Operation, _ a: Operand, _ b: Operand, dtype: DType, on device: Device
   ) throws -> Tensor {
-    if !a.layout.isContiguous || !b.layout.isContiguous,
-      let order = Layout.permutedOrder([a.layout, b.layout])
-    {
-      return try elementwise(operation, [a, b], order, dtype, on: device)
+    if a.layout.isContiguous && b.layout.isContiguous {
+      let out = try device.backend.temporary(a.layout.shape, dtype)
+      try device.backend.enqueue(Command(operation, inputs: [a, b], outputs: [out]))
+      return Tensor(out, on: device)
     }
-    let out = try device.backend.temporary(a.layout.shape, dtype)
-    try device.backend.enqueue(Command(operation, inputs: [a, b], outputs: [out]))
-    return Tensor(out, on: device)
+    return try elementwise(operation, inMemoryOrder: [a, b], dtype, on: device)
   }
 
   /// Runs an element-wise operation with operands of one shape.
   static func elementwise(_ operation: Operation, _ inputs: [Tensor], dtype: DType) throws -> Tensor
   {
-    let device = try commonDevice(inputs, operation)
-    guard let order = Layout.permutedOrder(inputs.map(\.operand.layout)) else {
-      return try run(operation, inputs, shape: inputs[0].shape, dtype: dtype)
-    }
-    return try elementwise(operation, inputs.map(\.operand), order, dtype, on: device)
+    try elementwise(
+      operation, inMemoryOrder: inputs.map(\.operand), dtype,
+      on: try commonDevice(inputs, operation))
   }
 
   /// The device sees the axes from the outermost to the innermost in memory.
   private static func elementwise(
-    _ operation: Operation, _ operands: [Operand], _ order: [Int], _ dtype: DType,
-    on device: Device
+    _ operation: Operation, inMemoryOrder operands: [Operand], _ dtype: DType, on device: Device
   ) throws -> Tensor {
+    let backend = device.backend
+    let first = operands[0].layout
+    // The usual case needs no axes at all.
+    if operands.allSatisfy(\.layout.isChannelsLast) {
+      let inputs = operands.map {
+        $0.with(Layout(contiguous: [first.count], offset: $0.layout.offset))
+      }
+      let out = try backend.temporary([first.count], dtype)
+      try backend.enqueue(Command(operation, inputs: inputs, outputs: [out]))
+      return Tensor(out.with(Layout(channelsLast: first.shape)), on: device)
+    }
+    guard let order = Layout.permutedOrder(operands.map(\.layout)) else {
+      let out = try backend.temporary(first.shape, dtype)
+      try backend.enqueue(Command(operation, inputs: operands, outputs: [out]))
+      return Tensor(out, on: device)
+    }
     let inputs = operands.map { $0.with($0.layout.permuted(order)) }
-    let out = try device.backend.temporary(inputs[0].shape, dtype)
-    try device.backend.enqueue(Command(operation, inputs: inputs, outputs: [out]))
-    var inverse = order
-    for (position, axis) in order.enumerated() { inverse[axis] = position }
-    return Tensor(out.with(out.layout.permuted(inverse)), on: device)
+    let out = try backend.temporary(inputs[0].shape, dtype)
+    try backend.enqueue(Command(operation, inputs: inputs, outputs: [out]))
+    return Tensor(out.with(out.layout.permuted(order.inversePermutation)), on: device)
+  }
+}
+
+extension [Int] {
+  /// The permutation that undoes this one.
+  var inversePermutation: [Int] {
+    var result = self
+    for (position, axis) in enumerated() { result[axis] = position }
+    return result
   }
 }
 
 extension Layout {
-  /// The axes from the outermost to the innermost in memory, where the elements lie without gaps in
-  /// another order than row-major; else nil.
+  /// The axes from the outermost to the innermost in memory, where that is another order than
+  /// row-major; nil also where elements are repeated.
   var permutedOrder: [Int]? {
-    if isContiguous { return nil }
+    if isContiguous || repeatsElements { return nil }
     // Where an axis of extent 1 stands does not matter.
-    let order =
-      shape.indices.filter { shape[$0] == 1 }
-      + shape.indices.filter { shape[$0] != 1 }.sorted { strides[$0] > strides[$1] }
-    return permuted(order).isContiguous ? order : nil
+    let axes = shape.indices.filter { shape[$0] != 1 }
+    let order = axes.sorted {
+      strides[$0] != strides[$1] ? strides[$0] > strides[$1] : $0 < $1
+    }
+    return order == axes ? nil : shape.indices.filter { shape[$0] == 1 } + order
   }
 
   /// The order that all layouts share but those that repeat elements, nil where there is none.
@@ -74,13 +93,23 @@ extension Layout {
     var order: [Int]?
     for layout in layouts where !layout.repeatsElements {
       if let order {
-        guard layout.permuted(order).isContiguous else { return nil }
+        guard layout.follows(order) else { return nil }
       } else {
         guard let found = layout.permutedOrder else { return nil }
         order = found
       }
     }
     return order
+  }
+
+  /// Whether no step along an axis is longer than one along an axis before it in the order.
+  private func follows(_ order: [Int]) -> Bool {
+    var last = Int.max
+    for axis in order where shape[axis] != 1 {
+      if strides[axis] > last { return false }
+      last = strides[axis]
+    }
+    return true
   }
 
   private var repeatsElements: Bool {

@@ -9,19 +9,18 @@ extension ShapeRule {
     _ operation: String, kernel: (Int, Int), stride: (Int, Int), dilation: (Int, Int),
     top: Int, bottom: Int, left: Int, right: Int
   ) throws -> Window {
-    for (name, values) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
-      for value in [values.0, values.1] where value < 1 || value > longestWindow {
+    func check(_ name: StaticString, _ values: (Int, Int), from low: Int) throws {
+      guard min(values.0, values.1) >= low, max(values.0, values.1) <= longestWindow else {
         throw ApusError(
           .value, operation: operation,
-          "\(name) is (\(values.0), \(values.1)); it must lie within 1...\(longestWindow)")
+          "\(name) is (\(values.0), \(values.1)); both must lie within \(low)...\(longestWindow)")
       }
     }
-    for value in [top, bottom, left, right] where value < 0 || value > longestWindow {
-      throw ApusError(
-        .value, operation: operation,
-        "padding is (\(top), \(bottom), \(left), \(right)) at top, bottom, left and right; it must "
-          + "lie within 0...\(longestWindow)")
-    }
+    try check("kernel", kernel, from: 1)
+    try check("stride", stride, from: 1)
+    try check("dilation", dilation, from: 1)
+    try check("padding at top and bottom", (top, bottom), from: 0)
+    try check("padding at left and right", (left, right), from: 0)
     return Window(
       height: kernel.0, width: kernel.1, strideHeight: stride.0, strideWidth: stride.1,
       dilationHeight: dilation.0, dilationWidth: dilation.1, top: top, bottom: bottom, left: left,

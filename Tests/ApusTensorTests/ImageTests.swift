@@ -29,6 +29,12 @@ struct ImageTests {
       #expect(y.shape == x.shape && expected.isContiguous)
       #expect(try distance(y.to(.float32), expected.to(.float32)) == 0, "body \(index)")
     }
+    // Some channels of more, and channels joined, keep it too.
+    let parts = [try x.slice(axis: 1, end: 2), try x.slice(axis: 1, start: 2)]
+    #expect(try parts[0].relu().strides[1] == 1 && !parts[0].isContiguous)
+    #expect(try distance(parts[0].relu(), plain.slice(axis: 1, end: 2).relu()) == 0)
+    #expect(try Tensor.concatenated(parts, axis: 1).strides == x.strides)
+    #expect(try distance(Tensor.concatenated(parts, axis: 1), plain) == 0)
     // Another order than the other operand's: row-major.
     #expect(try (x + plain).isContiguous)
     #expect(try distance(x + plain, plain * 2) == 0)

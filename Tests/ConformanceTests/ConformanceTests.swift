@@ -45,6 +45,28 @@ import Testing
     }
   }
 
+  /// Running statistics that are their own inputs give the bits of ones apart.
+  @Test(arguments: DeviceUnderTest.all, batchNormCases.filter { $0.name == "batchNorm" })
+  func statisticsUpdateInPlace(device: DeviceUnderTest, opCase: OpCase) throws {
+    let backend = device.backend
+    for trial in opCase.trials {
+      guard case .batchNorm(let norm) = trial.operation, norm.tracksStatistics else { continue }
+      let tensors = hostInputs(trial, .dense)
+      let outputs = try emptyOutputs(trial, .dense, on: backend)
+      try backend.enqueue(
+        trial.operation, try place(tensors, .dense, on: backend).map(\.operand),
+        outputs.map(\.operand))
+      let own = try place(tensors, .dense, on: backend)
+      let running = own[(norm.isAffine ? 3 : 1)...].prefix(2)
+      let again = try emptyOutputs(trial, .dense, on: backend).prefix(3) + running
+      try backend.enqueue(trial.operation, own.map(\.operand), again.map(\.operand))
+      for (a, b) in zip(outputs, again) {
+        let (want, got) = (try a.download(from: backend), try b.download(from: backend))
+        #expect(got == want, "\(trial.operation), \(trial.inputs[0].shape)")
+      }
+    }
+  }
+
   /// Work enqueued without any wait, over temporaries that die at once, comes out in order.
   @Test(arguments: DeviceUnderTest.all)
   func chainsRunInOrder(device: DeviceUnderTest) throws {

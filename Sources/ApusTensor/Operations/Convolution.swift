@@ -68,8 +68,8 @@ extension Tensor {
           + "\(weight.shape)")
     }
     let outputs = weight.shape[0]
-    guard groups > 0, groups <= shape[1], outputs > 0, weight.shape[1] > 0,
-      weight.shape[1] * groups == shape[1], outputs % groups == 0
+    guard groups > 0, outputs > 0, weight.shape[1] > 0, shape[1] % groups == 0,
+      weight.shape[1] == shape[1] / groups, outputs % groups == 0
     else {
       throw ApusError(
         .shape, operation: name,

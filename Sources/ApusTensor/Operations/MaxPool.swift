@@ -11,9 +11,9 @@ extension Tensor {
     kernelSize: (Int, Int), stride: (Int, Int)? = nil, padding: (Int, Int) = (0, 0),
     dilation: (Int, Int) = (1, 1), ceilMode: Bool = false
   ) throws -> Tensor {
-    let window = try ShapeRule.maxWindow(
-      "maxPool2d", kernelSize, stride, padding, dilation, shape, ceilMode)
-    return try maxPooled(window, ceilMode, "maxPool2d", hasIndices: false).values
+    try maxPooled(
+      try ShapeRule.maximum(
+        "maxPool2d", kernelSize, stride ?? kernelSize, padding, dilation, self, ceilMode))
   }
 
   /// ``maxPool2d(kernelSize:stride:padding:dilation:ceilMode:)`` with the place of each largest
@@ -22,11 +22,10 @@ extension Tensor {
     kernelSize: (Int, Int), stride: (Int, Int)? = nil, padding: (Int, Int) = (0, 0),
     dilation: (Int, Int) = (1, 1), ceilMode: Bool = false
   ) throws -> (values: Tensor, indices: Tensor) {
-    let name = "maxPool2dWithIndices"
-    let window = try ShapeRule.maxWindow(
-      name, kernelSize, stride, padding, dilation, shape, ceilMode)
-    let (values, indices) = try maxPooled(window, ceilMode, name, hasIndices: true)
-    return (values, try indices ?? .zeros(values.shape, dtype: .int32, on: device))
+    try maxPooledWithIndices(
+      try ShapeRule.maximum(
+        "maxPool2dWithIndices", kernelSize, stride ?? kernelSize, padding, dilation, self, ceilMode)
+    )
   }
 
   /// ``maxPool2d(kernelSize:stride:padding:dilation:ceilMode:)`` of sequences `[N, C, L]`.
@@ -35,11 +34,11 @@ extension Tensor {
     ceilMode: Bool = false
   ) throws -> Tensor {
     let x = try asRowImages("maxPool1d")
-    let window = try ShapeRule.maxWindow(
-      "maxPool1d", (1, kernelSize), (1, stride ?? kernelSize), (0, padding), (1, dilation),
-      x.shape, ceilMode)
-    return try x.maxPooled(window, ceilMode, "maxPool1d", hasIndices: false).values
-      .squeezed(axis: 2)
+    return try x.maxPooled(
+      try ShapeRule.maximum(
+        "maxPool1d", (1, kernelSize), (1, stride ?? kernelSize), (0, padding), (1, dilation), x,
+        ceilMode)
+    ).squeezed(axis: 2)
   }
 
   /// `[N, C, L]` as `[N, C, 1, L]`.
@@ -51,21 +50,24 @@ extension Tensor {
     return try unsqueezed(axis: 2)
   }
 
-  private func maxPooled(
-    _ window: Window, _ ceilMode: Bool, _ name: String, hasIndices: Bool
-  ) throws -> (values: Tensor, indices: Tensor?) {
-    try ShapeRule.floats([self], name)
-    let output = try ShapeRule.slid(
-      window, over: shape, channels: shape[1], ceilMode: ceilMode, name)
-    let tape = try Tape.watching(self)
-    let y = try Tensor.featureMap(output, dtype, on: device)
-    let indices =
-      hasIndices || tape != nil ? try Tensor.featureMap(output, .int32, on: device) : nil
+  private func maxPooled(_ rule: (window: Window, output: [Int])) throws -> Tensor {
+    // Only the gradient needs to know where the largest elements are.
+    if isWatched { return try maxPooledWithIndices(rule).values }
+    let y = try Tensor.featureMap(rule.output, dtype, on: device)
     try device.backend.enqueue(
-      Command(
-        .maxPool(window), inputs: [operand],
-        outputs: [y.operand] + (indices.map { [$0.operand] } ?? [])))
-    guard let tape, let indices else { return (y, indices) }
+      Command(.maxPool(rule.window), inputs: [operand], outputs: [y.operand]))
+    return y
+  }
+
+  private func maxPooledWithIndices(
+    _ rule: (window: Window, output: [Int])
+  ) throws -> (values: Tensor, indices: Tensor) {
+    let (window, output) = rule
+    let y = try Tensor.featureMap(output, dtype, on: device)
+    let indices = try Tensor.featureMap(output, .int32, on: device)
+    try device.backend.enqueue(
+      Command(.maxPool(window), inputs: [operand], outputs: [y.operand, indices.operand]))
+    guard let tape = try Tape.watching(self) else { return (y, indices) }
     let original = shape
     let recorded = try tape.record(y, from: [self]) { dy in
       let dx = try Tensor.featureMap(original, dy.dtype, on: dy.device)
@@ -79,12 +81,14 @@ extension Tensor {
 }
 
 extension ShapeRule {
-  fileprivate static func maxWindow(
-    _ operation: String, _ kernel: (Int, Int), _ stride: (Int, Int)?, _ padding: (Int, Int),
-    _ dilation: (Int, Int), _ input: [Int], _ ceilMode: Bool
-  ) throws -> Window {
+  /// The window of a maximum, and the shape that it gives.
+  fileprivate static func maximum(
+    _ operation: String, _ kernel: (Int, Int), _ stride: (Int, Int), _ padding: (Int, Int),
+    _ dilation: (Int, Int), _ x: Tensor, _ ceilMode: Bool
+  ) throws -> (window: Window, output: [Int]) {
+    try floats([x], operation)
     let window = try window(
-      operation, kernel: kernel, stride: stride ?? kernel, dilation: dilation, top: padding.0,
+      operation, kernel: kernel, stride: stride, dilation: dilation, top: padding.0,
       bottom: padding.0, left: padding.1, right: padding.1)
     guard padding.0 <= window.spanHeight / 2, padding.1 <= window.spanWidth / 2 else {
       throw ApusError(
@@ -92,25 +96,26 @@ extension ShapeRule {
         "padding (\(padding.0), \(padding.1)) is more than half of what the kernel spans, "
           + "(\(window.spanHeight), \(window.spanWidth))")
     }
-    // A dilated kernel may step over a small image and meet padding alone.
-    let output = try slid(window, over: input, channels: 1, ceilMode: ceilMode, operation)
-    let axes = [
-      (output[2], kernel.0, stride ?? kernel, dilation.0, padding.0, input[2]),
-      (output[3], kernel.1, stride ?? kernel, dilation.1, padding.1, input[3]),
-    ]
-    for (axis, (extent, kernel, strides, dilation, padding, input)) in axes.enumerated()
-    where dilation > 1 && padding > 0 {
-      let stride = axis == 0 ? strides.0 : strides.1
-      for o in 0..<extent {
-        let start = o * stride - padding
-        let first = start < 0 ? (-start + dilation - 1) / dilation : 0
-        guard first < kernel, start + first * dilation < input else {
+    let output = try slid(
+      window, over: x.shape, channels: x.rank == 4 ? x.shape[1] : 0, ceilMode: ceilMode, operation)
+    for axis in 2...3 {
+      let isHeight = axis == 2
+      let step = isHeight ? dilation.0 : dilation.1
+      // A dilated kernel may step over a small image and meet padding alone.
+      guard step > x.shape[axis], isHeight ? padding.0 > 0 : padding.1 > 0 else { continue }
+      for position in 0..<output[axis] {
+        let start = isHeight ? position * stride.0 - padding.0 : position * stride.1 - padding.1
+        let first = start < 0 ? start + (-start + step - 1) / step * step : start
+        guard first < x.shape[axis],
+          first - start < (isHeight ? window.spanHeight : window.spanWidth)
+        else {
           throw ApusError(
             .value, operation: operation,
-            "the dilated window at position \(o) of axis \(axis + 2) meets padding alone; pad less")
+            "the dilated window at position \(position) of axis \(axis) meets padding alone; pad less"
+          )
         }
       }
     }
-    return window
+    return (window, output)
   }
 }

@@ -136,12 +136,17 @@ extension Tensor {
       shape[index] += x.shape[index]
     }
     let device = try commonDevice(tensors, .copy)
-    let out = try allocated(shape, first.dtype, on: device)
+    // In the memory order that they share, so that each copy runs along it.
+    let order = Layout.permutedOrder(tensors.map(\.operand.layout)) ?? Array(shape.indices)
+    let memory = try device.backend.temporary(order.map { shape[$0] }, first.dtype)
+    let out = Tensor(memory.with(memory.layout.permuted(order.inversePermutation)), on: device)
     var start = 0
     for x in tensors where x.shape[index] > 0 {
       let part = out.operand.layout.sliced(axis: index, start: start, length: x.shape[index])
       try device.backend.enqueue(
-        Command(.copy, inputs: [x.operand], outputs: [out.operand.with(part)]))
+        Command(
+          .copy, inputs: [x.operand.with(x.operand.layout.permuted(order))],
+          outputs: [memory.with(part.permuted(order))]))
       start += x.shape[index]
     }
     guard let tape = try Tape.watching(tensors) else { return out }

@@ -51,6 +51,15 @@ private let shapes: [Shape] = [
     Sliding([1, 40, 13, 9], kernel: (3, 3), stride: (2, 2), padding: (1, 1, 1, 1)), 40, groups: 40),
   Shape(
     Sliding([2, 5, 6, 5], kernel: (2, 3), dilation: (2, 1), padding: (1, 1, 1, 1)), 10, groups: 5),
+  // Few enough elements for a simulated device.
+  Shape(Sliding([1, 3, 4, 4], kernel: (3, 3), padding: (1, 1, 1, 1)), 3),
+  Shape(Sliding([1, 17, 1, 2], kernel: (1, 1)), 5),
+  Shape(Sliding([2, 2, 5, 5], kernel: (2, 2), stride: (2, 2), dilation: (2, 2)), 3),
+  Shape(Sliding([1, 1, 2, 3], kernel: (4, 5), padding: (2, 2, 1, 1)), 2),
+  Shape(Sliding([1, 2, 7, 8], kernel: (2, 1), stride: (3, 4)), 3),
+  Shape(Sliding([1, 4, 4, 3], kernel: (2, 2)), 4, groups: 2),
+  Shape(Sliding([1, 5, 4, 4], kernel: (3, 3), padding: (1, 1, 1, 1)), 5, groups: 5),
+  Shape(Sliding([2, 3, 1, 9], kernel: (1, 3), padding: (0, 0, 1, 1)), 4),
   // Sequences; no images at all.
   Shape(Sliding([2, 6, 1, 30], kernel: (1, 5), stride: (1, 2), padding: (0, 0, 2, 2)), 10),
   Shape(Sliding([3, 8, 1, 19], kernel: (1, 3), padding: (0, 0, 1, 1)), 8, groups: 8),
