@@ -48,8 +48,9 @@ extension RasterImage {
   package mutating func warp(_ map: AffineMap) {
     guard map != AffineMap() else { return }
     let (centerX, centerY) = (Double(width - 1) / 2, Double(height - 1) / 2)
-    let plane = height * width
-    var warped = [Float](repeating: 0, count: values.count)
+    let (height, width, plane) = (height, width, height * width)
+    let pixels = values
+    var warped = [Float](repeating: 0, count: pixels.count)
     for row in 0..<height {
       for column in 0..<width {
         let source = map.apply(Double(column) - centerX, Double(row) - centerY)
@@ -59,24 +60,34 @@ extension RasterImage {
           for channel in 0..<channels { warped[channel * plane + target] = background[channel] }
           continue
         }
-        let (left, top) = (Int(sourceX.rounded(.down)), Int(sourceY.rounded(.down)))
+        let (left, top) = (floor(sourceX), floor(sourceY))
         let (right, bottom) = (Float(sourceX - Double(left)), Float(sourceY - Double(top)))
-        let (hasLeft, hasRight) = (left >= 0, left + 1 < width)
-        let (hasTop, hasBottom) = (top >= 0, top + 1 < height)
+        let isInside = left >= 0 && top >= 0 && left + 1 < width && top + 1 < height
         for channel in 0..<channels {
-          let outside = background[channel]
           let place = channel * plane + top * width + left
-          let upper = mix(
-            hasTop && hasLeft ? values[place] : outside,
-            hasTop && hasRight ? values[place + 1] : outside, right)
-          let lower = mix(
-            hasBottom && hasLeft ? values[place + width] : outside,
-            hasBottom && hasRight ? values[place + width + 1] : outside, right)
-          warped[channel * plane + target] = mix(upper, lower, bottom)
+          if isInside {
+            warped[channel * plane + target] = mix(
+              mix(pixels[place], pixels[place + 1], right),
+              mix(pixels[place + width], pixels[place + width + 1], right), bottom)
+            continue
+          }
+          func pixel(_ y: Int, _ x: Int) -> Float {
+            y >= 0 && y < height && x >= 0 && x < width
+              ? pixels[channel * plane + y * width + x] : background[channel]
+          }
+          warped[channel * plane + target] = mix(
+            mix(pixel(top, left), pixel(top, left + 1), right),
+            mix(pixel(top + 1, left), pixel(top + 1, left + 1), right), bottom)
         }
       }
     }
     values = warped
+  }
+
+  /// Of numbers that are known to fit, without a call of the mathematics library.
+  private func floor(_ value: Double) -> Int {
+    let whole = Int(value)
+    return Double(whole) > value ? whole - 1 : whole
   }
 
   private func mix(_ a: Float, _ b: Float, _ share: Float) -> Float { a + (b - a) * share }

@@ -22,31 +22,39 @@ public struct ColorJitter: ImageTransform {
 
 extension RasterImage {
   package mutating func adjust(brightness: Float, contrast: Float, saturation: Float) {
-    for index in values.indices { values[index] = clamped(values[index] * brightness) }
-    let gray = grayPlane()
-    let mean = Float(gray.reduce(0.0) { $0 + Double($1) } / Double(gray.count))
-    for index in values.indices {
-      values[index] = clamped(mean + (values[index] - mean) * contrast)
+    let limit = maximum
+    func clamped(_ value: Float) -> Float { value < 0 ? 0 : value > limit ? limit : value }
+    // A local array is unique, which the compiler need not find out at every pixel.
+    var pixels = values
+    for index in pixels.indices { pixels[index] = clamped(pixels[index] * brightness) }
+    var sum = 0.0
+    for shade in gray(pixels) { sum += Double(shade) }
+    let mean = Float(sum / Double(height * width))
+    for index in pixels.indices {
+      pixels[index] = clamped(mean + (pixels[index] - mean) * contrast)
     }
-    guard channels == 3 else { return }
-    let shades = grayPlane()
-    for channel in 0..<3 {
-      let begin = channel * shades.count
-      for index in shades.indices {
-        let shade = shades[index]
-        values[begin + index] = clamped(shade + (values[begin + index] - shade) * saturation)
+    if channels == 3 {
+      let shades = gray(pixels)
+      for channel in 0..<3 {
+        let begin = channel * shades.count
+        for (index, shade) in shades.enumerated() {
+          pixels[begin + index] = clamped(shade + (pixels[begin + index] - shade) * saturation)
+        }
       }
     }
+    values = pixels
   }
 
-  private func clamped(_ value: Float) -> Float { min(max(value, 0), maximum) }
-
   /// `[height · width]`: the gray image; of other than three channels the first.
-  private func grayPlane() -> [Float] {
+  private func gray(_ pixels: [Float]) -> [Float] {
     let plane = height * width
-    guard channels == 3 else { return Array(values[..<plane]) }
-    return (0..<plane).map { index in
-      0.2989 * values[index] + 0.587 * values[plane + index] + 0.114 * values[2 * plane + index]
+    guard channels == 3 else { return Array(pixels[..<plane]) }
+    var shades: [Float] = []
+    shades.reserveCapacity(plane)
+    for index in 0..<plane {
+      shades.append(
+        0.2989 * pixels[index] + 0.587 * pixels[plane + index] + 0.114 * pixels[2 * plane + index])
     }
+    return shades
   }
 }
