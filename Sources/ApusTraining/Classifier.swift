@@ -87,8 +87,12 @@ public struct Classifier: Sendable {
   /// Class probabilities of raw examples, row-major `[count, classes]`.
   public func probabilities(_ data: Dataset) throws -> [Float] {
     try requireShape(data.featureShape, data.name)
-    return try model.probabilities(
-      of: try preprocessing.applied(to: data).features, on: device)
+    // In parts, so that images of bytes are not all floats at once.
+    return try stride(from: 0, to: data.count, by: Evaluation.batchSize).flatMap { start in
+      let part = try data.subset(Array(start..<min(start + Evaluation.batchSize, data.count)))
+      return try model.probabilities(
+        of: try preprocessing.applied(to: part).features, on: device)
+    }
   }
 
   private func requireShape(_ shape: [Int], _ name: String) throws {

@@ -1,12 +1,10 @@
-import ApusDevice
-import Dispatch
 import Foundation
-import Synchronization
 
 /// Makes items `0..<count` ahead of their use, on threads of its own, and hands them out in order.
 ///
-/// At most `capacity` items are made or ready at a time. A failure is thrown where its item would have
-/// come; the threads end with the items, with a failure, or when the prefetcher is cancelled or freed.
+/// At most two items for each thread are made or ready at a time. A failure is thrown where its item
+/// would have come; the threads end with the items, with a failure, or when the prefetcher is cancelled
+/// or freed.
 package final class Prefetcher<Item: Sendable>: Sendable {
   /// Makes one item; the memory is the thread's own, for reuse from item to item.
   package typealias Maker = @Sendable (_ index: Int, _ scratch: inout [Float]) throws -> Item
@@ -16,10 +14,9 @@ package final class Prefetcher<Item: Sendable>: Sendable {
 
   /// - Parameter workers: Threads; 0 makes each item when it is asked for.
   package init(count: Int, workers: Int, make: @escaping Maker) {
-    self.workers = min(workers, count)
-    shared = Shared(count: count, capacity: 2 * max(workers, 1), make: make)
+    self.workers = max(min(workers, count), 0)
+    shared = Shared(count: count, workers: self.workers, make: make)
     for _ in 0..<self.workers {
-      shared.ended.enter()
       let thread = Thread { [shared] in shared.work() }
       thread.name = "apus-loader"
       thread.start()
@@ -28,13 +25,10 @@ package final class Prefetcher<Item: Sendable>: Sendable {
 
   deinit { cancel() }
 
-  /// The next item; nil after the last one and after cancelling. For one caller at a time.
+  /// The next item; nil after the last one, after a failure and after cancelling.
   package func next() throws -> Item? {
-    guard let index = shared.beginTaking() else { return nil }
-    if workers == 0 { return try shared.makeNow(index) }
-    shared.full[index % shared.full.count].wait()
     do {
-      return try shared.take(index)?.get()
+      return try workers == 0 ? shared.makeNext() : shared.takeNext()
     } catch {
       cancel()
       throw error
@@ -42,101 +36,94 @@ package final class Prefetcher<Item: Sendable>: Sendable {
   }
 
   /// Makes no further items and waits for those being made.
-  package func cancel() {
-    shared.cancel()
-    shared.ended.wait()
-  }
+  package func cancel() { shared.cancel() }
 }
 
 extension Prefetcher {
   /// What the threads hold; they do not hold the prefetcher, whose end is theirs.
-  private final class Shared: Sendable {
-    private struct State {
-      /// The next item to make, and the next to hand out.
-      var toMake = 0
-      var toTake = 0
-      var isCancelled = false
-      var slots: [Result<Item, any Error>?]
-    }
-
-    private let state: Mutex<State>
+  ///
+  /// @unchecked: everything that changes is touched with `condition` held.
+  private final class Shared: @unchecked Sendable {
     private let count: Int
     private let make: Maker
-    /// Counts the slots that no item has or waits for.
-    private let free = DispatchSemaphore(value: 0)
-    /// For each slot, whether its item is made.
-    let full: [DispatchSemaphore]
-    let ended = DispatchGroup()
+    // A condition of POSIX rather than a `Mutex`: the sanitizer knows it, and threads can wait for it.
+    private let condition = NSCondition()
+    /// The next item to make, and the next to hand out.
+    private var toMake = 0
+    private var toTake = 0
+    private var isCancelled = false
+    private var running: Int
+    /// Item `i` waits at `i` modulo their number.
+    private var slots: [Result<Item, any Error>?]
 
-    init(count: Int, capacity: Int, make: @escaping Maker) {
+    init(count: Int, workers: Int, make: @escaping Maker) {
       self.count = count
       self.make = make
-      state = Mutex(State(slots: Array(repeating: nil, count: capacity)))
-      full = (0..<capacity).map { _ in DispatchSemaphore(value: 0) }
-      // Raised here and not at birth: a semaphore must not be freed below its first value.
-      for _ in 0..<capacity { free.signal() }
+      running = workers
+      slots = Array(repeating: nil, count: 2 * max(workers, 1))
+    }
+
+    private func locked<Value>(_ body: () throws -> Value) rethrows -> Value {
+      condition.lock()
+      defer { condition.unlock() }
+      return try body()
     }
 
     func work() {
       var scratch: [Float] = []
-      while true {
-        free.wait()
-        guard let index = draw() else {
-          // Whoever waits beside this thread has nothing to do either.
-          free.signal()
-          break
-        }
+      while let index = draw() {
         let result = Result { try make(index, &scratch) }
-        store(result, index)
-        full[index % full.count].signal()
+        locked {
+          slots[index % slots.count] = result
+          // What comes after a failure is not asked for.
+          if case .failure = result { toMake = count }
+          condition.broadcast()
+        }
       }
-      ended.leave()
+      locked {
+        running -= 1
+        condition.broadcast()
+      }
     }
 
+    /// An item to make, once there is room for it; nil when there is no more to do.
     private func draw() -> Int? {
-      state.withLock { state in
-        guard !state.isCancelled, state.toMake < count else { return nil }
-        defer { state.toMake += 1 }
-        return state.toMake
+      locked {
+        while !isCancelled, toMake < count, toMake - toTake >= slots.count { condition.wait() }
+        guard !isCancelled, toMake < count else { return nil }
+        toMake += 1
+        return toMake - 1
       }
     }
 
-    private func store(_ result: Result<Item, any Error>, _ index: Int) {
-      state.withLock { state in
-        state.slots[index % full.count] = result
-        // What comes after a failure is not asked for.
-        if case .failure = result { state.toMake = count }
+    func takeNext() throws -> Item? {
+      try locked {
+        let slot = toTake % slots.count
+        while !isCancelled, toTake < count, slots[slot] == nil { condition.wait() }
+        guard !isCancelled, toTake < count, let result = slots[slot] else { return nil }
+        slots[slot] = nil
+        toTake += 1
+        condition.broadcast()
+        return try result.get()
       }
     }
 
-    func beginTaking() -> Int? {
-      state.withLock { state in
-        guard !state.isCancelled, state.toTake < count else { return nil }
-        defer { state.toTake += 1 }
-        return state.toTake
+    func makeNext() throws -> Item? {
+      let index = locked {
+        guard !isCancelled, toTake < count else { return nil as Int? }
+        toTake += 1
+        return toTake - 1
       }
-    }
-
-    func take(_ index: Int) -> Result<Item, any Error>? {
-      let result = state.withLock { state in
-        let slot = index % full.count
-        defer { state.slots[slot] = nil }
-        return state.slots[slot]
-      }
-      free.signal()
-      return result
-    }
-
-    func makeNow(_ index: Int) throws -> Item {
       var scratch: [Float] = []
-      return try make(index, &scratch)
+      return try index.map { try make($0, &scratch) }
     }
 
     func cancel() {
-      state.withLock { state in
-        state.isCancelled = true
+      locked {
+        isCancelled = true
+        condition.broadcast()
+        while running > 0 { condition.wait() }
       }
-      free.signal()
     }
   }
 }

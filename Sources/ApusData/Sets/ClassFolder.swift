@@ -1,7 +1,5 @@
 import ApusDevice
-import Dispatch
 import Foundation
-import Synchronization
 
 /// PNG and JPEG images in one folder per class, in parts (`train/CLASS/*.jpg`, with `val` or `test`
 /// beside `train`) or in one (`CLASS/*.jpg`).
@@ -148,15 +146,15 @@ package struct ClassFolder {
     }
   }
 
-  /// Results in order; of several failures, that of the first index.
+  /// Results in order, made on all cores; of several failures, that of the first index.
   private static func inParallel<Item: Sendable>(
-    _ count: Int, _ body: @Sendable (Int) throws -> Item
+    _ count: Int, _ body: @escaping @Sendable (Int) throws -> Item
   ) throws -> [Item] {
-    let results = Mutex([Result<Item, any Error>?](repeating: nil, count: count))
-    DispatchQueue.concurrentPerform(iterations: count) { index in
-      let result = Result { try body(index) }
-      results.withLock { $0[index] = result }
-    }
-    return try results.withLock { $0 }.compactMap { try $0?.get() }
+    let prefetcher = Prefetcher<Item>(
+      count: count, workers: ProcessInfo.processInfo.activeProcessorCount
+    ) { index, _ in try body(index) }
+    var results: [Item] = []
+    while let result = try prefetcher.next() { results.append(result) }
+    return results
   }
 }
