@@ -1,3 +1,4 @@
+import ApusData
 import ApusDevice
 import ApusTensor
 
