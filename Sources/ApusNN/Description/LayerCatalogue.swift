@@ -17,7 +17,7 @@ struct BuiltLayer: Sendable {
 /// What a description can name.
 enum LayerCatalogue {
   static let types = [
-    "Add", "Concatenate", "Dropout", "ELU", "Flatten", "GELU", "Identity", "LayerNorm",
+    "Add", "Concatenate", "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "Identity", "LayerNorm",
     "LeakyReLU", "Linear", "LogSoftmax", "Multiply", "ReLU", "SiLU", "Sigmoid", "Softmax",
     "Softplus", "Tanh",
   ]
@@ -61,6 +61,13 @@ enum LayerCatalogue {
     case "Dropout":
       return BuiltLayer(
         kind: .layer(try Dropout(try reader.float("probability", default: 0.5))),
+        outputShape: shape)
+    case "Dropout2d":
+      guard shape.count == 3 else {
+        throw reader.error("takes examples [C, H, W], not \(shape)")
+      }
+      return BuiltLayer(
+        kind: .layer(try Dropout2d(try reader.float("probability", default: 0.5))),
         outputShape: shape)
     case "Softmax", "LogSoftmax":
       let axis = try reader.integer("axis", default: -1)

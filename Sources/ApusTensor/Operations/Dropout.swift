@@ -20,4 +20,21 @@ extension Tensor {
       [try Tensor.run(operation, dy, shape: dy.shape, dtype: dy.dtype)]
     }
   }
+
+  /// Whole channels become 0 with `probability`, the others are scaled by `1 / (1 − probability)`
+  /// (Tompson et al. 2015): neighbouring pixels are too much alike for single ones to be missed.
+  /// - Returns: `[N, C, H, W]` as this tensor, each of the `N · C` channels kept or dropped.
+  public func dropout2d(probability: Float, key: RandomKey) throws -> Tensor {
+    guard probability >= 0, probability <= 1 else {
+      throw ApusError(
+        .value, operation: "dropout2d", "probability \(probability) is not within 0...1")
+    }
+    guard dtype == .float32, rank == 4 else {
+      throw ApusError(
+        .shape, operation: "dropout2d", "takes float32 [N, C, H, W], not \(dtype)\(shape)")
+    }
+    if probability == 0 { return self }
+    let channels = [shape[0], shape[1], 1, 1]
+    return try self * Tensor.ones(channels, on: device).dropout(probability: probability, key: key)
+  }
 }
