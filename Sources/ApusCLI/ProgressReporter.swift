@@ -36,6 +36,10 @@ struct ProgressReporter {
       line += String(format: "  %.2f s", epoch.seconds)
       if isTerminal { Console.redraw("") }
       Console.note(line)
+    case .earlyStop(let stop):
+      Console.note(
+        "stopped early: no better \(stop.monitor.rawValue.replacing("-", with: " ")) since epoch "
+          + "\(stop.bestEpoch), whose weights are restored")
     case .result: break
     }
   }

@@ -12,6 +12,12 @@ struct TrainingJob {
   var preprocessing: Preprocessing.Kind?
   var log: String?
   var plot: String?
+  /// Where a checkpoint goes after every epoch.
+  var checkpoints: CheckpointFolder?
+  /// From where the run goes on; from the beginning for nil.
+  var resume: Resume?
+  /// A file whose weights the model begins with, where names and shapes fit.
+  var initialWeights: String?
   var isQuiet = false
 
   init(options: TrainingOptions, output: String) {
@@ -31,8 +37,11 @@ struct TrainingJob {
     let clock = ContinuousClock.now
     // Whatever can be wrong is found before the first long step and before a file is touched.
     try DistinctPaths.require(
-      written: [("--output", output), ("--log", log), ("--plot", plot)],
-      read: [("--data", dataName), ("--model", model)])
+      written: [
+        ("--output", output), ("--log", log), ("--plot", plot),
+        ("--checkpoint-dir", checkpoints?.last), ("--checkpoint-dir", checkpoints?.best),
+      ],
+      read: [("--data", dataName), ("--model", model), ("--init-from", initialWeights)])
     try AtomicFile.requireWritable(output)
     if let plot { try AtomicFile.requireWritable(plot) }
     let data = try DataSource.load(dataName, options: dataOptions)
@@ -47,6 +56,8 @@ struct TrainingJob {
     let description = try describe(data.train)
     let graph = try GraphModel(description, key: options.initialKey, on: device)
     try requireClassifier(graph, classes: data.train.classCount)
+    let checkpoint = try resumed(graph, on: device)
+    if let initialWeights, checkpoint == nil { try initialise(graph, from: initialWeights) }
     let classifier = Classifier(
       model: graph, preprocessing: prepared.preprocessing, classNames: data.train.classNames,
       schema: data.schema,
@@ -55,28 +66,38 @@ struct TrainingJob {
     let trainer = try Trainer(
       model: graph, training: prepared.training, validation: prepared.validation,
       preprocessing: prepared.preprocessing, options: options, device: device)
-    let runLog = try log.map { try RunLog(path: $0) }
+    try checkpoint.map(trainer.requireSameRun)
+    try checkpoints?.prepare()
+    let runLog = try log.map { try RunLog(path: $0, resumingAfter: checkpoint?.progress.epoch) }
     let reporter = ProgressReporter(
       epochs: options.epochs, stepsPerEpoch: trainer.stepsPerEpoch, isQuiet: isQuiet)
     announce(data, prepared.training.count, graph, device)
 
     let interrupt = Interrupt()
-    var history = History()
+    var history = History(epochs: runLog?.keptEpochs ?? [])
+    var saved: Int?
     let outcome = try trainer.run(
-      isCancelled: { interrupt.isRequested },
+      from: checkpoint, isCancelled: { interrupt.isRequested },
       onEvent: { event in
         try runLog?.write(event)
         history.add(event)
         reporter.show(event)
       },
-      onEpoch: { try classifier.write(to: output) })
+      onEpoch: { checkpoint in
+        // With early stopping the file holds the best model so far.
+        if options.earlyStopping == nil || checkpoint.progress.isBest {
+          try classifier.write(to: output)
+          saved = checkpoint.progress.epoch
+        }
+        try checkpoints?.write(checkpoint, classifier: classifier)
+      })
     if outcome.wasCancelled {
       Console.note(
-        outcome.epochs == 0
-          ? "\ninterrupted before the first epoch was complete; nothing was written"
-          : "\ninterrupted; \(output) holds the model after epoch \(outcome.epochs)")
+        saved.map { "\ninterrupted; \(output) holds the model after epoch \($0)" }
+          ?? "\ninterrupted before the first epoch was complete; nothing was written")
       return Outcome(classifier: classifier, data: data, history: history, wasCancelled: true)
     }
+    if saved != outcome.modelEpoch { try classifier.write(to: output) }
 
     let test = try data.test.map { try classifier.evaluate($0) }
     let result = TrainingEvent.Result(
@@ -149,7 +170,9 @@ struct TrainingJob {
 
 /// What the picture of a run needs.
 struct History {
-  private(set) var epochs: [TrainingEvent.Epoch] = []
+  private(set) var epochs: [TrainingEvent.Epoch]
+
+  init(epochs: [TrainingEvent.Epoch]) { self.epochs = epochs }
 
   mutating func add(_ event: TrainingEvent) {
     if case .epoch(let epoch) = event { epochs.append(epoch) }

@@ -3,7 +3,8 @@ import ApusKernels
 /// A kernel file, built as one program on first use.
 enum KernelProgram: Int, CaseIterable {
   // Files of many kernels are two programs, the second with what few networks need; see prelude.cl.
-  case elementwise, elementwiseRest, copy, cast, reduce, reduceRest, index, indexRest, rows, rowsRest
+  case elementwise, elementwiseRest, copy, cast, reduce, reduceRest, index, indexRest, rows,
+    rowsRest
   case optimizer, random
   // One program per height of the register tile or edge of the local tile; `gemm` combines the parts of a cut depth.
   case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128

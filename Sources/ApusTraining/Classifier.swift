@@ -57,7 +57,9 @@ public struct Classifier: Sendable {
   }
 
   /// Writes the model file, atomically.
-  public func write(to path: String) throws {
+  public func write(to path: String) throws { try file().write(to: path) }
+
+  func file() throws -> ModelFile {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     func text(_ value: some Encodable) throws -> String {
@@ -67,7 +69,7 @@ public struct Classifier: Sendable {
     if let schema { extras["schema"] = try text(schema) }
     if let pixelMaximum { extras["pixelMaximum"] = try text([pixelMaximum]) }
     if let imageSize { extras["imageSize"] = try text(imageSize) }
-    try ModelFile(model, classNames: classNames, extras: extras).write(to: path)
+    return ModelFile(model, classNames: classNames, extras: extras)
   }
 
   /// Evaluates raw labelled examples.

@@ -8,24 +8,33 @@ import Foundation
 /// Trains a classifier.
 ///
 /// Steps are enqueued without waiting for the device; losses are read in bundles. One seed gives one
-/// result, bit for bit, on one device.
+/// result, bit for bit, on one device, also where a run goes on from a ``Checkpoint``.
 public struct Trainer: Sendable {
   /// How a run ended.
   public struct Outcome: Sendable {
+    /// Completed epochs, those before a checkpoint included.
     public let epochs: Int
     public let steps: Int
     /// Whether the caller stopped it before the last epoch.
     public let wasCancelled: Bool
+    /// The best epoch by the monitored figure; nil without a validation part.
+    public let best: BestEpoch?
+    /// The epoch whose weights the model has; nil where it was stopped amid one.
+    public let modelEpoch: Int?
   }
 
-  private let model: any Layer
-  private let options: TrainingOptions
+  let model: any Layer
+  let options: TrainingOptions
+  let training: BatchSource
+  let classWeights: Tensor?
   private let device: Device
-  private let training: BatchSource
   private let validation: (source: BatchSource, labels: [Int32])?
+  private let dataFingerprint: String
+  private let schedule: LearningRateSchedule.Run
 
   /// - Parameters:
-  ///   - model: Gives logits `[N, C]`; its parameters live on `device`.
+  ///   - model: Gives logits `[N, C]`; its parameters live on `device`. Those that the options freeze
+  ///     are frozen.
   ///   - training: Examples with labels.
   ///   - validation: Looked at after every epoch.
   ///   - preprocessing: Applied to both; not for data that is preprocessed already.
@@ -37,6 +46,16 @@ public struct Trainer: Sendable {
     guard training.count > 0 else {
       throw ApusError(.data, operation: training.name, "there are no training examples")
     }
+    guard validation != nil || !options.needsValidation else {
+      throw ApusError(
+        .value, operation: "train",
+        "early stopping and the schedule plateau look at validation examples; there are none")
+    }
+    for prefix in options.frozenPrefixes { try model.freeze(prefix: prefix) }
+    guard model.parameters().contains(where: \.isTrainable) else {
+      throw ApusError(
+        .value, operation: "train", "every parameter is frozen; nothing is left to train")
+    }
     self.model = model
     self.options = options
     self.device = device
@@ -46,49 +65,84 @@ public struct Trainer: Sendable {
     self.validation = try validation.map {
       (try BatchSource($0, preprocessing: preprocessing, on: device), $0.labels)
     }
+    classWeights = try options.classWeights.weights(
+      training.labels, classCount: training.classCount
+    ).map { try Tensor($0, on: device) }
+    dataFingerprint = try Self.fingerprint(training, validation, preprocessing)
+    schedule = try options.run(stepsPerEpoch: Self.steps(training.count, options.batchSize))
   }
 
   /// Steps of one epoch; the last batch may be smaller.
-  public var stepsPerEpoch: Int {
+  public var stepsPerEpoch: Int { schedule.stepsPerEpoch }
+
+  private static func steps(_ examples: Int, _ batchSize: Int) -> Int {
     // There are examples, and the batch size may be as large as numbers get.
-    1 + (training.count - 1) / options.batchSize
+    1 + (examples - 1) / batchSize
+  }
+
+  /// A hash of all that the model gets to see.
+  private static func fingerprint(
+    _ training: Dataset, _ validation: Dataset?, _ preprocessing: Preprocessing
+  ) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    var method = Fingerprint()
+    method.add(String(decoding: try encoder.encode(preprocessing), as: UTF8.self))
+    let parts = [training.fingerprint, method] + (validation.map { [$0.fingerprint] } ?? [])
+    return parts.map(\.text).joined(separator: "-")
+  }
+
+  private var beginning: Checkpoint.Progress {
+    Checkpoint.Progress(options: options, data: dataFingerprint, device: device.name)
+  }
+
+  /// Whether this run may go on from a checkpoint; a longer run may where the schedule does not depend
+  /// on the length.
+  /// - Throws: ``ApusError`` naming what differs, where the result would be another than that of an
+  ///   uninterrupted run.
+  public func requireSameRun(_ checkpoint: Checkpoint) throws {
+    try checkpoint.requireSameRun(as: beginning, stepsPerEpoch: stepsPerEpoch)
   }
 
   /// Trains.
   /// - Parameters:
+  ///   - checkpoint: Where to go on; from the beginning for nil.
   ///   - isCancelled: Asked before every step.
   ///   - onEvent: Gets steps in bundles, and epochs; called between steps.
   ///   - onEpoch: Called after every completed epoch that left losses and parameters finite: the
   ///     moment to save.
-  /// - Throws: ``ApusError`` for losses or parameters that are not finite, and what the callbacks
-  ///   throw.
+  /// - Throws: ``ApusError`` for losses or parameters that are not finite, for a checkpoint of another
+  ///   run, and what the callbacks throw.
   @discardableResult
   public func run(
-    isCancelled: () -> Bool = { false }, onEvent: (TrainingEvent) throws -> Void = { _ in },
-    onEpoch: () throws -> Void = {}
+    from checkpoint: Checkpoint? = nil, isCancelled: () -> Bool = { false },
+    onEvent: (TrainingEvent) throws -> Void = { _ in },
+    onEpoch: (Checkpoint) throws -> Void = { _ in }
   ) throws -> Outcome {
+    // Moments and gradients of what does not change are not needed.
     let optimizer = try options.optimizer.make(
-      model.parameters(), learningRate: options.learningRate, momentum: options.momentum,
-      weightDecay: options.weightDecay, clipping: options.clipping)
-    let total = stepsPerEpoch * options.epochs
+      model.parameters().filter(\.isTrainable), learningRate: options.learningRate,
+      momentum: options.momentum, weightDecay: options.weightDecay, clipping: options.clipping)
+    var progress = beginning
+    var bestWeights: [String: Tensor]?
+    if let checkpoint {
+      try requireSameRun(checkpoint)
+      try model.load(checkpoint.weights)
+      try optimizer.load(checkpoint.optimizer)
+      progress.take(checkpoint.progress)
+      bestWeights = checkpoint.bestWeights
+    }
     var losses = LossReader()
-    for epoch in 1...options.epochs {
+    while progress.epoch < options.epochs, !progress.isStalled {
+      let epoch = progress.epoch + 1
       let start = ContinuousClock.now
-      var batches = try training.batches(
-        key: options.orderKey.folded(UInt64(epoch)), batchSize: options.batchSize)
-      losses.beginEpoch(epoch)
-      while let batch = try batches.next() {
-        if isCancelled() {
-          try losses.flush(onEvent)
-          return Outcome(epochs: epoch - 1, steps: optimizer.stepCount, wasCancelled: true)
-        }
-        optimizer.learningRate =
-          options.learningRate * options.schedule.factor(step: optimizer.stepCount, of: total)
-        let loss = try step(batch, optimizer)
-        try losses.add(loss, step: optimizer.stepCount, weight: batch.count, onEvent)
+      let isComplete = try train(
+        epoch, optimizer, schedule, progress.plateau, &losses, isCancelled, onEvent)
+      guard isComplete else {
+        return Outcome(
+          epochs: progress.epoch, steps: optimizer.stepCount, wasCancelled: true,
+          best: progress.best, modelEpoch: nil)
       }
-      try losses.flush(onEvent)
-      try requireFiniteParameters(after: optimizer.stepCount, epoch: epoch)
       let found = try validation.map {
         try Evaluation(of: model, source: $0.source, labels: $0.labels)
       }
@@ -98,7 +152,13 @@ public struct Trainer: Sendable {
           "the validation loss became \(loss.isNaN ? "NaN" : "infinite") after epoch \(epoch); "
             + LossReader.advice)
       }
-      try onEpoch()
+      progress.complete(epoch, figure: found.map(options.monitor.figure))
+      // Holding the values is enough: the next step leaves them alone and fills other memory.
+      if options.earlyStopping != nil, progress.isBest { bestWeights = model.state() }
+      try onEpoch(
+        Checkpoint(
+          progress: progress, weights: model.state(), optimizer: optimizer.state(),
+          bestWeights: bestWeights))
       try onEvent(
         .epoch(
           TrainingEvent.Epoch(
@@ -107,82 +167,17 @@ public struct Trainer: Sendable {
             learningRate: Double(optimizer.learningRate),
             seconds: start.duration(to: .now).seconds)))
     }
-    return Outcome(epochs: options.epochs, steps: optimizer.stepCount, wasCancelled: false)
-  }
-
-  /// The last step of an epoch can ruin the weights while its loss still looks well.
-  private func requireFiniteParameters(after step: Int, epoch: Int) throws {
-    let named = model.namedParameters()
-    // `x · 0` is 0 for every finite x and NaN for all others, and NaN survives any sum.
-    let marks = try named.map { try ($0.parameter.value * 0).sum() }
-    guard !marks.isEmpty,
-      let bad = try Tensor.stacked(marks).scalars().firstIndex(where: { $0 != 0 })
-    else { return }
-    throw ApusError(
-      .data, operation: "train",
-      "parameter '\(named[bad].name)' is no longer finite after step \(step) (epoch \(epoch)); "
-        + LossReader.advice)
-  }
-
-  private func step(_ batch: Batch, _ optimizer: any Optimizer) throws -> Tensor {
-    let key = options.stepKey.folded(UInt64(optimizer.stepCount))
-    let (loss, gradients) = try valueAndGradients(of: optimizer.parameters, key: key) { context in
-      let logits = try model(batch.x, context)
-      return try batch.loss {
-        try crossEntropy(logits, $0, labelSmoothing: options.labelSmoothing)
-      }
-    }
-    try optimizer.step(gradients)
-    return loss
-  }
-}
-
-/// Keeps losses on the device and reads them in bundles, so that a step never waits.
-private struct LossReader {
-  static let advice =
-    "lower the learning rate, clip gradients, or look for extreme values in the data"
-
-  private var pending: [(loss: Tensor, step: Int, weight: Int)] = []
-  private var epoch = 0
-  private var total = 0.0
-  private var weight = 0
-  private var lastFlush = ContinuousClock.now
-
-  var epochMean: Double { total / Double(max(weight, 1)) }
-
-  mutating func beginEpoch(_ epoch: Int) {
-    self.epoch = epoch
-    (total, weight) = (0, 0)
-  }
-
-  mutating func add(
-    _ loss: Tensor, step: Int, weight: Int, _ onEvent: (TrainingEvent) throws -> Void
-  ) throws {
-    pending.append((loss, step, weight))
-    // Often enough for eyes and for a queue of bounded length; the first step shows that all works.
-    if step == 1 || pending.count >= 256 || lastFlush.duration(to: .now) > .milliseconds(200) {
-      try flush(onEvent)
-    }
-  }
-
-  mutating func flush(_ onEvent: (TrainingEvent) throws -> Void) throws {
-    lastFlush = .now
-    guard !pending.isEmpty else { return }
-    let values = try Tensor.stacked(pending.map(\.loss)).scalars()
-    for (value, entry) in zip(values, pending) {
+    if progress.isStalled, let best = progress.best {
       try onEvent(
-        .step(TrainingEvent.Step(step: entry.step, epoch: epoch, loss: Double(value))))
-      guard value.isFinite else {
-        throw ApusError(
-          .data, operation: "train",
-          "the loss became \(value.isNaN ? "NaN" : "infinite") at step \(entry.step) "
-            + "(epoch \(epoch)); \(Self.advice)")
-      }
-      total += Double(value) * Double(entry.weight)
-      weight += entry.weight
+        .earlyStop(
+          TrainingEvent.EarlyStop(
+            epoch: progress.epoch, bestEpoch: best.epoch, best: best.figure,
+            monitor: options.monitor)))
     }
-    pending.removeAll(keepingCapacity: true)
-    lastFlush = .now
+    if let bestWeights { try model.load(bestWeights) }
+    return Outcome(
+      epochs: progress.epoch, steps: optimizer.stepCount, wasCancelled: false, best: progress.best,
+      modelEpoch: bestWeights == nil ? progress.epoch : progress.best?.epoch)
   }
 }
 

@@ -4,6 +4,7 @@ import Foundation
 public enum TrainingEvent: Sendable {
   case step(Step)
   case epoch(Epoch)
+  case earlyStop(EarlyStop)
   case result(Result)
 
   public struct Step: Codable, Sendable, Hashable {
@@ -29,6 +30,17 @@ public enum TrainingEvent: Sendable {
     public let learningRate: Double
     /// The epoch with its validation.
     public let seconds: Double
+  }
+
+  /// The run ends before its last epoch, with the weights of the best.
+  public struct EarlyStop: Codable, Sendable, Hashable {
+    public var event = "early-stop"
+    /// The epoch after which the run ends.
+    public let epoch: Int
+    public let bestEpoch: Int
+    /// The figure of that epoch.
+    public let best: Double
+    public let monitor: Monitor
   }
 
   public struct Result: Codable, Sendable, Hashable {
@@ -68,6 +80,7 @@ public enum TrainingEvent: Sendable {
     switch self {
     case .step(let step): (name, body) = ("step", try encoder.encode(step))
     case .epoch(let epoch): (name, body) = ("epoch", try encoder.encode(epoch))
+    case .earlyStop(let stop): (name, body) = ("early-stop", try encoder.encode(stop))
     case .result(let result): (name, body) = ("result", try encoder.encode(result))
     }
     // Readers that look at the beginning of a line find the event there.

@@ -9,14 +9,16 @@ struct SteadyStateTests {
   /// Opened anew by each test, so that nothing else is counted.
   static let names = TestDevices.fast.map(\.name)
 
-  @Test(arguments: names)
-  func stepsNeitherWaitNorAllocate(name: String) throws {
+  @Test(arguments: names, [false, true])
+  func stepsNeitherWaitNorAllocate(name: String, isPenalised: Bool) throws {
     let device = try Devices.named(name)
     let source = try BatchSource(try TrajectoryTests.digits(), on: device)
     let model = try TrajectoryTests.network(dropout: 0.2, on: device)
     let optimizer = try Adam(model.parameters(), learningRate: 1e-3)
     var batches = try (1...2).map { try source.batches(key: RandomKey($0), batchSize: 64) }
     var losses: [Tensor] = []
+    let penalty = try L1Penalty(1e-4)
+    let maxNorm = try MaxNorm(2)
 
     func step(_ index: Int) throws {
       let batch = try #require(try batches[index / 20].next())
@@ -26,7 +28,13 @@ struct SteadyStateTests {
         let logits = try model(batch.x, context)
         return try batch.loss { try crossEntropy(logits, $0) }
       }
-      try optimizer.step(gradients)
+      if isPenalised {
+        let penalised = try penalty.added(to: gradients, of: optimizer.parameters)
+        try optimizer.step(penalised)
+        try maxNorm.apply(to: optimizer.parameters)
+      } else {
+        try optimizer.step(gradients)
+      }
       losses.append(loss)
       // As many stay alive as before: the pool has what the next step needs.
       if losses.count > 4 { losses.removeFirst() }

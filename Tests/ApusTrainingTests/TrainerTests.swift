@@ -31,7 +31,7 @@ struct TrainerTests {
           epochs.append(epoch)
           #expect(saved == epoch.epoch, "saved before it is told")
         }
-      }, onEpoch: { saved += 1 })
+      }, onEpoch: { _ in saved += 1 })
     #expect(outcome.epochs == 4 && outcome.steps == 16 && !outcome.wasCancelled)
     #expect(epochs.map(\.epoch) == [1, 2, 3, 4] && epochs.map(\.step) == [4, 8, 12, 16])
     #expect(lines.count == 20 && lines.allSatisfy { $0.hasPrefix(#"{"event":""#) })
@@ -51,7 +51,7 @@ struct TrainerTests {
       switch $0 {
       case .step(let step): losses.append(step.loss)
       case .epoch(let epoch): means.append(epoch.trainLoss)
-      case .result: break
+      case .earlyStop, .result: break
       }
     })
     let first = zip(losses, [300, 300, 300, 100.0]).reduce(0) { $0 + $1.0 * $1.1 } / 1000
@@ -82,7 +82,7 @@ struct TrainerTests {
     let data = try TrajectoryTests.digits().subset(Array(0..<256))
     var saved = 0
     let trainer = try Trainer(model: model, training: data, options: options, device: device)
-    let error = #expect(throws: ApusError.self) { try trainer.run(onEpoch: { saved += 1 }) }
+    let error = #expect(throws: ApusError.self) { try trainer.run(onEpoch: { _ in saved += 1 }) }
     #expect(error?.message.contains("learning rate") == true && saved == 0)
   }
 
@@ -98,13 +98,13 @@ struct TrainerTests {
     let data = try TrajectoryTests.digits().subset(Array(0..<64))
     var saved = 0
     let trainer = try Trainer(model: model, training: data, options: options, device: device)
-    let error = #expect(throws: ApusError.self) { try trainer.run(onEpoch: { saved += 1 }) }
+    let error = #expect(throws: ApusError.self) { try trainer.run(onEpoch: { _ in saved += 1 }) }
     #expect(error?.message.contains("no longer finite after step 1") == true && saved == 0)
   }
 
   @Test func callbacksMayThrow() throws {
     struct Full: Error {}
     let trainer = try trainer { _ in }
-    #expect(throws: Full.self) { try trainer.run(onEpoch: { throw Full() }) }
+    #expect(throws: Full.self) { try trainer.run(onEpoch: { _ in throw Full() }) }
   }
 }

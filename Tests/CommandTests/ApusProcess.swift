@@ -54,6 +54,9 @@ struct ApusProcess {
   /// As Ctrl-C does.
   func interrupt() { kill(process.processIdentifier, SIGINT) }
 
+  /// As the kernel does when memory runs out: the program cannot tidy up.
+  func killHard() { kill(process.processIdentifier, SIGKILL) }
+
   var isRunning: Bool { process.isRunning }
 
   /// Waits for the end.

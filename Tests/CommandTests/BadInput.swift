@@ -6,11 +6,11 @@ import Testing
 struct BadInput: Sendable, CustomTestStringConvertible {
   let arguments: String
   let fragments: [String]
-  let prepare: @Sendable (Folder, _ model: Data) throws -> Void
+  let prepare: @Sendable (Folder, _ model: Data) async throws -> Void
 
   init(
     _ arguments: String, names fragments: String...,
-    prepare: @escaping @Sendable (Folder, _ model: Data) throws -> Void = { _, _ in }
+    prepare: @escaping @Sendable (Folder, _ model: Data) async throws -> Void = { _, _ in }
   ) {
     self.arguments = arguments
     self.fragments = fragments
@@ -24,7 +24,7 @@ struct BadInput: Sendable, CustomTestStringConvertible {
 
   static func training(
     _ data: String, _ options: String = "", names fragments: String...,
-    prepare: @escaping @Sendable (Folder, _ model: Data) throws -> Void = { _, _ in }
+    prepare: @escaping @Sendable (Folder, _ model: Data) async throws -> Void = { _, _ in }
   ) -> BadInput {
     BadInput(
       "train --data \(data) --output \(kept) --device cpu \(options)", fragments, prepare)
@@ -32,7 +32,7 @@ struct BadInput: Sendable, CustomTestStringConvertible {
 
   private init(
     _ arguments: String, _ fragments: [String],
-    _ prepare: @escaping @Sendable (Folder, _ model: Data) throws -> Void
+    _ prepare: @escaping @Sendable (Folder, _ model: Data) async throws -> Void
   ) {
     self.arguments = arguments
     self.fragments = fragments
@@ -201,5 +201,64 @@ struct BadInput: Sendable, CustomTestStringConvertible {
       names: "finite", "learning rate"),
     training(
       "digits", "--model mlp-small --learning-rate 1e30", names: "step 2", "learning rate"),
+  ]
+
+  /// A folder with the checkpoints of a short run on iris.
+  private static func resuming(
+    _ options: String, data: String = "iris", names fragments: String...,
+    change: @escaping @Sendable (Data) -> Data = { $0 }
+  ) -> BadInput {
+    BadInput(
+      "train --data \(data) --output \(kept) --device cpu --model linear --epochs 3 "
+        + "--checkpoint-dir run --resume \(options)", fragments
+    ) { folder, _ in
+      try folder.write(change(try await Fixtures.checkpoint.value), "run/last.safetensors")
+    }
+  }
+
+  /// Runs that cannot go on or begin.
+  static let runs: [BadInput] = [
+    resuming("", names: "run/last.safetensors", "truncated") { $0.dropLast(40) },
+    resuming("", names: "run/last.safetensors", "no valid safetensors") { $0.prefix(5) },
+    resuming("", names: "run/last.safetensors", "checksum") {
+      var data = $0
+      data[data.count - 6] ^= 1
+      return data
+    },
+    resuming("", names: "run/last.safetensors", "version 8") {
+      Fixtures.rewritten($0) { $0.replacing(#"\"version\":1}"#, with: #"\"version\":8}"#) }
+    },
+    resuming("--learning-rate 0.5", names: "learningRate was 0.001, is 0.5"),
+    resuming("--seed 4", names: "run/last.safetensors", "other data"),
+    resuming("--validation 0.3", names: "run/last.safetensors", "other data"),
+    resuming("--preprocessing none", names: "run/last.safetensors", "other data"),
+    resuming("--epochs 4", names: "schedule cosine depends"),
+    resuming("--schedule step:2", names: "schedule was cosine, is step:2,0.1"),
+    resuming("--model mlp-small", names: "another model", "mlp-small"),
+    resuming("", data: "digits", names: "run/last.safetensors", "another model"),
+    resuming("--freeze fc1.bias", names: "frozenPrefixes"),
+    BadInput(
+      "train --data iris --output \(kept) --device cpu --checkpoint-dir no --resume",
+      names: "[no]", "no such folder"),
+    training("iris", "--resume nowhere.safetensors", names: "nowhere.safetensors", "no such file"),
+    training("iris", "--resume m.safetensors", names: "m.safetensors", "no checkpoint") {
+      try $0.write($1, "m.safetensors")
+    },
+    training("iris", "--checkpoint-dir run", names: "[run]", "--resume") { folder, _ in
+      try folder.write("precious", "run/last.safetensors")
+    },
+    training("iris", "--checkpoint-dir file", names: "[file]", "folder") { folder, _ in
+      try folder.write("precious", "file")
+    },
+    training("iris", "--checkpoint-dir /proc/none", names: "/proc/none"),
+    training("iris", "--init-from nowhere", names: "nowhere", "no such file"),
+    training(
+      "iris", "--init-from m.safetensors --model linear", names: "m.safetensors", "fc1.weight"
+    ) {
+      try $0.write($1, "m.safetensors")
+    },
+    training("iris", "--freeze conv", names: "'conv'", "fc1.weight"),
+    training("iris", "--model linear --freeze fc1", names: "frozen"),
+    training("iris", "--epochs 2 --warmup-epochs 2", names: "warm-up"),
   ]
 }

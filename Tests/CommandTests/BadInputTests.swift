@@ -4,13 +4,15 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2)))
 struct BadInputTests {
-  @Test(arguments: BadInput.images + BadInput.tables + BadInput.models + BadInput.places)
+  @Test(
+    arguments: BadInput.images + BadInput.tables + BadInput.models + BadInput.places
+      + BadInput.runs)
   func isRefused(_ bad: BadInput) async throws {
     let folder = try Folder()
     let precious = "what a user would not want to lose"
     try folder.write(precious, BadInput.kept)
     try folder.write(precious, "kept.csv")
-    try bad.prepare(folder, await Fixtures.model.value)
+    try await bad.prepare(folder, Fixtures.model.value)
     let before = folder.names.sorted()
 
     let run = try await apus(bad.arguments, in: folder)
@@ -69,7 +71,25 @@ struct BadInputTests {
     "train --data iris --output m --clip-norm=-1", "train --data iris --output m --clip-value 0",
     "train --data iris --output m --clip-norm 1 --clip-value 1",
     "train --data iris --output m --weight-decay=-1", "train --data iris --output m --frobnicate",
-    "train --data iris --output m --label-smoothing 2", "evaluate --model m", "predict --model m",
+    "train --data iris --output m --label-smoothing 2",
+    "train --data iris --output m --schedule sometimes",
+    "train --data iris --output m --schedule step:0",
+    "train --data iris --output m --schedule step",
+    "train --data iris --output m --schedule multistep:9,3,0.1",
+    "train --data iris --output m --schedule exponential:nan",
+    "train --data iris --output m --schedule plateau:2,3",
+    "train --data iris --output m --schedule plateau --validation 0",
+    "train --data iris --output m --schedule onecycle --warmup-epochs 1",
+    "train --data iris --output m --warmup-epochs=-1",
+    "train --data iris --output m --warmup-steps 99999999999",
+    "train --data iris --output m --l1 nan",
+    "train --data iris --output m --l1=-1", "train --data iris --output m --max-norm 0",
+    "train --data iris --output m --class-weights some",
+    "train --data iris --output m --early-stopping 0",
+    "train --data iris --output m --early-stopping 3 --validation 0",
+    "train --data iris --output m --early-stopping 3 --min-delta=-1",
+    "train --data iris --output m --monitor test-loss",
+    "train --data iris --output m --resume", "evaluate --model m", "predict --model m",
     "evaluate --model m --data iris --split none", "summary", "devices --xml",
     "summary --model mlp --input-shape 0", "summary --model mlp --input-shape 3,x",
     "summary --model mlp --batch-size \(Int.max)", "summary --model mlp --classes \(Int.max)",

@@ -13,6 +13,15 @@ enum Fixtures {
     return try folder.bytes("m.safetensors")
   }
 
+  /// The checkpoint of the last of three epochs.
+  static let checkpoint = Task {
+    let folder = try Folder()
+    try await succeed(
+      "train --data iris --model linear --device cpu --epochs 3 --checkpoint-dir run "
+        + "--output m.safetensors --quiet", in: folder)
+    return try folder.bytes("run/last.safetensors")
+  }
+
   /// Held-out digits `[count, 1, 8, 8]` of 0–16.
   static func digits(_ count: Int) throws -> Dataset {
     let loaded = try DataSource.load("digits")
@@ -68,7 +77,8 @@ struct LogLine: Decodable {
   let event: String
   let step, epoch: Int?
   let loss, trainLoss, validationLoss, validationAccuracy, seconds, testAccuracy: Double?
-  let device: String?
+  let device, monitor: String?
+  let bestEpoch: Int?
 
   static func all(_ text: String) throws -> [LogLine] {
     let decoder = JSONDecoder()

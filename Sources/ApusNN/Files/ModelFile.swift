@@ -16,6 +16,8 @@ public struct ModelFile: Sendable {
     self.extras = extras
   }
 
+  /// How the names of tensors begin that are no weights: what a checkpoint holds beside the model.
+  package static let furtherTensors = "checkpoint/"
   private static let prefix = "apus."
   private static let version = "1"
 
@@ -35,7 +37,11 @@ public struct ModelFile: Sendable {
     }
     let description = try ModelDescription(json: Data(json.utf8), source: path)
     do {
-      model = try GraphModel(description, state: try file.tensors(on: device))
+      model = try GraphModel(
+        description,
+        state: try file.entries.keys.reduce(into: [:]) {
+          if !$1.hasPrefix(Self.furtherTensors) { $0[$1] = try file.tensor($1, on: device) }
+        })
     } catch let error as ApusError {
       throw ApusError(error.kind, operation: path, "[\(error.operation)] \(error.message)")
     }
@@ -49,7 +55,9 @@ public struct ModelFile: Sendable {
     extras = [:]
     for (key, value) in file.metadata
     where key.hasPrefix(Self.prefix)
-      && !["apus.version", "apus.description", "apus.classNames"].contains(key)
+      && ![
+        "apus.version", "apus.description", "apus.classNames", "apus.checksum", "apus.checkpoint",
+      ].contains(key)
     {
       extras[String(key.dropFirst(Self.prefix.count))] = value
     }
@@ -57,6 +65,11 @@ public struct ModelFile: Sendable {
 
   /// Writes the model, atomically. Waits for the device.
   public func write(to path: String) throws {
+    try Safetensors.write(model.state(), metadata: try metadata(), to: path)
+  }
+
+  /// The texts beside the tensors.
+  package func metadata() throws -> [String: String] {
     var metadata = [
       "apus.version": Self.version,
       "apus.description": try model.description.json(),
@@ -66,6 +79,6 @@ public struct ModelFile: Sendable {
         decoding: try JSONEncoder().encode(classNames), as: UTF8.self)
     }
     for (key, value) in extras { metadata[Self.prefix + key] = value }
-    try Safetensors.write(model.state(), metadata: metadata, to: path)
+    return metadata
   }
 }

@@ -115,6 +115,17 @@ public struct Safetensors: Sendable {
     self.metadata = metadata
     self.data = Data(data.dropFirst(start))
     self.path = path
+    if let claimed = metadata[Self.checksumKey], claimed != Self.checksum(of: self.data) {
+      throw wrong("the tensors are not those that were written: their checksum differs")
+    }
+  }
+
+  private static let checksumKey = "apus.checksum"
+
+  private static func checksum(of body: Data) -> String {
+    var hash = Fingerprint()
+    body.withUnsafeBytes { hash.add($0) }
+    return hash.text
   }
 
   private static let widths = [
@@ -169,17 +180,20 @@ public struct Safetensors: Sendable {
   }
 
   /// Writes tensors and metadata, atomically. Waits for the devices.
+  /// - Parameter hasChecksum: Adds a hash of the tensors to the metadata, which readers here check.
   public static func write(
-    _ tensors: [String: Tensor], metadata: [String: String] = [:], to path: String
+    _ tensors: [String: Tensor], metadata: [String: String] = [:], hasChecksum: Bool = false,
+    to path: String
   ) throws {
-    try AtomicFile.write(try encode(tensors, metadata: metadata), to: path)
+    try AtomicFile.write(
+      try encode(tensors, metadata: metadata, hasChecksum: hasChecksum), to: path)
   }
 
   /// The bytes of a file; equal input gives equal bytes.
   public static func encode(
-    _ tensors: [String: Tensor], metadata: [String: String] = [:]
+    _ tensors: [String: Tensor], metadata: [String: String] = [:], hasChecksum: Bool = false
   ) throws -> Data {
-    var header: [String: Any] = metadata.isEmpty ? [:] : ["__metadata__": metadata]
+    var header: [String: Any] = [:]
     var body = Data()
     for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
       guard let type = types.first(where: { $0.0 == tensor.dtype })?.1, name != "__metadata__"
@@ -190,6 +204,9 @@ public struct Safetensors: Sendable {
       body.append(contentsOf: try tensor.bytes())
       header[name] = ["dtype": type, "shape": tensor.shape, "data_offsets": [start, body.count]]
     }
+    var metadata = metadata
+    if hasChecksum { metadata[checksumKey] = checksum(of: body) }
+    if !metadata.isEmpty { header["__metadata__"] = metadata }
     var json = try JSONSerialization.data(withJSONObject: header, options: [.sortedKeys])
     // Tensors start at a multiple of 8.
     json.append(contentsOf: [UInt8](repeating: 0x20, count: (8 - json.count % 8) % 8))
