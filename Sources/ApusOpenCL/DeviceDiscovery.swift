@@ -13,7 +13,13 @@ struct DiscoveredDevice: @unchecked Sendable {
 
 /// All devices of all platforms: GPUs and accelerators first, CPUs last, otherwise in the
 /// platforms' own order; `opencl:N` is position N of this list.
-func discoverDevices() throws -> [DiscoveredDevice] {
+func discoverDevices() throws -> [DiscoveredDevice] { try discovery.locked(discoverAlone) }
+
+/// Drivers set their devices up at the first question, and not all of them keep a second thread waiting
+/// until that is done: PoCL 3.1 tells it that there are none.
+private let discovery = DeviceLock()
+
+private func discoverAlone() throws -> [DiscoveredDevice] {
   var platformCount: cl_uint = 0
   let status = clGetPlatformIDs(0, nil, &platformCount)
   guard status == CL_SUCCESS, platformCount > 0 else {
