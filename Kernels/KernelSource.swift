@@ -5,6 +5,7 @@ public enum KernelSource {
   public static var elementwise: [UInt8] { PackageResources.elementwise_cl }
   /// Functions of one argument; precedes the files that apply them.
   public static var functions: [UInt8] { PackageResources.functions_cl }
+  public static var chain: [UInt8] { PackageResources.chain_cl }
   public static var cast: [UInt8] { PackageResources.cast_cl }
   public static var reduce: [UInt8] { PackageResources.reduce_cl }
   public static var index: [UInt8] { PackageResources.index_cl }

@@ -1,73 +1,8 @@
 // Element-wise functions of one, two and three operands over strided views (see prelude.cl and functions.cl).
 // The function is an argument of the kernel: the branch is the same for all blocks, and one kernel
 // per operand count keeps builds and starts short.
-//
-// Derivatives follow from what the forward pass saved, as `UnaryOp.saved` of the seam says.
 
-enum {
-  ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, ATAN2, MAXIMUM, MINIMUM, REMAINDER, LOGICAL_AND,
-  LOGICAL_OR, LOGICAL_XOR
-};
 enum { EQUAL, NOT_EQUAL, LESS, LESS_OR_EQUAL, GREATER, GREATER_OR_EQUAL };
-
-// `s` is the saved input or output.
-inline V unary_derivative(int op, V s, V dy, float a, float b) {
-  const V one = (V)(1.0f), zero = (V)(0.0f);
-  switch (op) {
-    case NEGATE: return -dy;
-    case ABS: return select(select(zero, dy, s > zero), -dy, s < zero);
-    case SQUARE: return (V)(2.0f) * s * dy;
-    case EXP: return s * dy;
-    case EXPM1: return (s + one) * dy;
-    case LOG: return dy / s;
-    case LOG1P: return dy / (one + s);
-    case SQRT: return dy / ((V)(2.0f) * s);
-    case RSQRT: return (V)(-0.5f) * s * s * s * dy;
-    case RECIPROCAL: return -s * s * dy;
-    case SIN: return cosine(s) * dy;
-    case COS: return -sine(s) * dy;
-    case TANH: return fma(-s, s, one) * dy;
-    case ERF: return (V)(1.1283791671f) * apus_exp(-s * s) * dy;
-    case SIGMOID: return s * (one - s) * dy;
-    case RELU: return select(zero, dy, s > zero);
-    case SILU: {
-      V t = sigmoid(s);
-      return dy * t * fma(s, one - t, one);
-    }
-    case LEAKY_RELU: return select(dy * a, dy, s > zero);
-    case ELU: return select(dy * (s + (V)(a)), dy, s > zero);
-    case GELU: {
-      V cdf = (V)(0.5f) * (one + erf(s * (V)(0.7071067812f)));
-      return dy * fma(s * (V)(0.3989422804f), apus_exp((V)(-0.5f) * s * s), cdf);
-    }
-    case GELU_TANH: {
-      V t = sigmoid((V)(2.0f) * gelu_inner(s));
-      V inner = (V)(1.5957691216f) * fma((V)(0.134145f) * s, s, one);
-      return dy * fma(s * t * (one - t), inner, t);
-    }
-    case SOFTPLUS: return select(dy * sigmoid(s * a), dy, s * a > (V)(b));
-    case CLAMP: return select(zero, dy, (s > (V)(a)) & (s < (V)(b)));
-  }
-  return zero;
-}
-
-inline V binary_function(int op, V x, V y) {
-  switch (op) {
-    case ADD: return x + y;
-    case SUBTRACT: return x - y;
-    case MULTIPLY: return x * y;
-    case DIVIDE: return x / y;
-    case POWER: return pow(x, y);
-    case ATAN2: return atan2(x, y);
-    case MAXIMUM: return select(y, x, (x > y) | (x != x));
-    case MINIMUM: return select(y, x, (x < y) | (x != x));
-    case REMAINDER: {
-      V r = fmod(x, y);
-      return select(r, r + y, (r != (V)(0.0f)) & ((r < (V)(0.0f)) != (y < (V)(0.0f))));
-    }
-  }
-  return x;
-}
 
 inline VI binary_function_int(int op, VI x, VI y) {
   switch (op) {
@@ -84,7 +19,7 @@ inline VI binary_function_int(int op, VI x, VI y) {
 kernel void unary(const Iteration it, global const float *x, global float *out, int op, float a, float b) {
   FOR_BLOCKS(it, 2)
     V v = load_float(x, at[1], it.stride[1][0], column, n);
-    store_float(unary_function(op, v, a, b), out, at[0], it.stride[0][0], column, n);
+    STORE_OUT(unary_function(op, v, a, b), out);
   END_BLOCKS
 }
 #endif
@@ -100,7 +35,7 @@ kernel void unary_int(const Iteration it, global const int *x, global int *out, 
       case SIGN: r = clamp(v, (VI)(-1), (VI)(1)); break;
       case SQUARE: r = v * v; break;
     }
-    store_int(r, out, at[0], it.stride[0][0], column, n);
+    STORE_OUT_INT(r, out);
   END_BLOCKS
 }
 #endif
@@ -130,7 +65,7 @@ kernel void unary_backward(
   FOR_BLOCKS(it, 3)
     V s = load_float(saved, at[1], it.stride[1][0], column, n);
     V g = load_float(dy, at[2], it.stride[2][0], column, n);
-    store_float(unary_derivative(op, s, g, a, b), dx, at[0], it.stride[0][0], column, n);
+    STORE_OUT(unary_derivative(op, s, g, a, b), dx);
   END_BLOCKS
 }
 
@@ -139,7 +74,7 @@ kernel void binary(
   FOR_BLOCKS(it, 3)
     V u = load_float(x, at[1], it.stride[1][0], column, n);
     V v = load_float(y, at[2], it.stride[2][0], column, n);
-    store_float(binary_function(op, u, v), out, at[0], it.stride[0][0], column, n);
+    STORE_OUT(binary_function(op, u, v), out);
   END_BLOCKS
 }
 #endif
@@ -150,7 +85,7 @@ kernel void binary_int(
   FOR_BLOCKS(it, 3)
     VI u = load_int(x, at[1], it.stride[1][0], column, n);
     VI v = load_int(y, at[2], it.stride[2][0], column, n);
-    store_int(binary_function_int(op, u, v), out, at[0], it.stride[0][0], column, n);
+    STORE_OUT_INT(binary_function_int(op, u, v), out);
   END_BLOCKS
 }
 
@@ -185,7 +120,7 @@ kernel void scalar_binary(
     V v = load_float(x, at[1], it.stride[1][0], column, n);
     V u = reversed ? (V)(s) : v;
     v = reversed ? v : (V)(s);
-    store_float(binary_function(op, u, v), out, at[0], it.stride[0][0], column, n);
+    STORE_OUT(binary_function(op, u, v), out);
   END_BLOCKS
 }
 #endif
@@ -197,7 +132,7 @@ kernel void scalar_binary_int(
     VI v = load_int(x, at[1], it.stride[1][0], column, n);
     VI u = reversed ? (VI)(s) : v;
     v = reversed ? v : (VI)(s);
-    store_int(binary_function_int(op, u, v), out, at[0], it.stride[0][0], column, n);
+    STORE_OUT_INT(binary_function_int(op, u, v), out);
   END_BLOCKS
 }
 #endif
@@ -250,7 +185,7 @@ kernel void ternary(
     V v = load_float(y, at[2], it.stride[2][0], column, n);
     V w = load_float(z, at[3], it.stride[3][0], column, n);
     V r = op == 1 ? fma(u, v, w) : fma(v - u, w, u);
-    store_float(r, out, at[0], it.stride[0][0], column, n);
+    STORE_OUT(r, out);
   END_BLOCKS
 }
 
@@ -262,7 +197,7 @@ kernel void select_4(
     VI c = TO_VI(load_uchar(condition, at[1], it.stride[1][0], column, n));
     VI u = load_int(x, at[2], it.stride[2][0], column, n);
     VI v = load_int(y, at[3], it.stride[3][0], column, n);
-    store_int(select(v, u, c != (VI)(0)), out, at[0], it.stride[0][0], column, n);
+    STORE_OUT_INT(select(v, u, c != (VI)(0)), out);
   END_BLOCKS
 }
 

@@ -1,4 +1,4 @@
-// The functions of one argument that element-wise kernels and the epilogues of products apply.
+// The functions that element-wise kernels and the epilogues of products apply.
 
 // The codes of `UnaryOp`, in its order of declaration.
 enum {
@@ -52,6 +52,72 @@ inline V unary_function(int op, V x, float a, float b) {
     case CLAMP: {
       V low = select(x, (V)(a), x < (V)(a));
       return select(low, (V)(b), low > (V)(b));
+    }
+  }
+  return x;
+}
+
+// The codes of `BinaryOp`.
+enum {
+  ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, ATAN2, MAXIMUM, MINIMUM, REMAINDER, LOGICAL_AND,
+  LOGICAL_OR, LOGICAL_XOR
+};
+
+// The derivative times `dy`, from what the forward pass saved, as `UnaryOp.saved` of the seam says: `s` is
+// its input or output.
+inline V unary_derivative(int op, V s, V dy, float a, float b) {
+  const V one = (V)(1.0f), zero = (V)(0.0f);
+  switch (op) {
+    case NEGATE: return -dy;
+    case ABS: return select(select(zero, dy, s > zero), -dy, s < zero);
+    case SQUARE: return (V)(2.0f) * s * dy;
+    case EXP: return s * dy;
+    case EXPM1: return (s + one) * dy;
+    case LOG: return dy / s;
+    case LOG1P: return dy / (one + s);
+    case SQRT: return dy / ((V)(2.0f) * s);
+    case RSQRT: return (V)(-0.5f) * s * s * s * dy;
+    case RECIPROCAL: return -s * s * dy;
+    case SIN: return cosine(s) * dy;
+    case COS: return -sine(s) * dy;
+    case TANH: return fma(-s, s, one) * dy;
+    case ERF: return (V)(1.1283791671f) * apus_exp(-s * s) * dy;
+    case SIGMOID: return s * (one - s) * dy;
+    case RELU: return select(zero, dy, s > zero);
+    case SILU: {
+      V t = sigmoid(s);
+      return dy * t * fma(s, one - t, one);
+    }
+    case LEAKY_RELU: return select(dy * a, dy, s > zero);
+    case ELU: return select(dy * (s + (V)(a)), dy, s > zero);
+    case GELU: {
+      V cdf = (V)(0.5f) * (one + erf(s * (V)(0.7071067812f)));
+      return dy * fma(s * (V)(0.3989422804f), apus_exp((V)(-0.5f) * s * s), cdf);
+    }
+    case GELU_TANH: {
+      V t = sigmoid((V)(2.0f) * gelu_inner(s));
+      V inner = (V)(1.5957691216f) * fma((V)(0.134145f) * s, s, one);
+      return dy * fma(s * t * (one - t), inner, t);
+    }
+    case SOFTPLUS: return select(dy * sigmoid(s * a), dy, s * a > (V)(b));
+    case CLAMP: return select(zero, dy, (s > (V)(a)) & (s < (V)(b)));
+  }
+  return zero;
+}
+
+inline V binary_function(int op, V x, V y) {
+  switch (op) {
+    case ADD: return x + y;
+    case SUBTRACT: return x - y;
+    case MULTIPLY: return x * y;
+    case DIVIDE: return x / y;
+    case POWER: return pow(x, y);
+    case ATAN2: return atan2(x, y);
+    case MAXIMUM: return select(y, x, (x > y) | (x != x));
+    case MINIMUM: return select(y, x, (x < y) | (x != x));
+    case REMAINDER: {
+      V r = fmod(x, y);
+      return select(r, r + y, (r != (V)(0.0f)) & ((r < (V)(0.0f)) != (y < (V)(0.0f))));
     }
   }
   return x;

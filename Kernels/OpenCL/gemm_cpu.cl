@@ -36,11 +36,9 @@ typedef float8 W;
 #define LOAD_W(p) vload8(0, p)
 #endif
 #define PANEL (2 * WIDTH)
-// Scratch areas are aligned to vectors; other addresses are not. (Some compilers take `vstore16`
-// apart, but not the member of a packed struct.)
+// Scratch areas are aligned to vectors; other addresses are not.
 #define SCRATCH(p) (*(local W *)(p))
 typedef struct __attribute__((packed)) { W value; } UnalignedW;
-typedef struct __attribute__((packed)) { V value; } UnalignedV;
 #define STORE_W(v, p) (((local UnalignedW *)(p))->value = (v))
 
 // Compilers may shun the widest registers unless told that they are wanted.
@@ -245,7 +243,7 @@ SEPARATE void finish_tile(
       }
       if (g->op >= 0) x = unary_function(g->op, x, g->a, g->b);
       if (g->o_column == 1 && n == LANES)
-        ((global UnalignedV *)(out + r * g->o_row + c))->value = x;
+        ((global Unaligned_float *)(out + r * g->o_row + c))->value = x;
       else
         *(local V *)(tile + r * PANEL + c) = x;
     }

@@ -41,9 +41,10 @@ typedef uint16 VU;
 #endif
 
 // Up to four operands over one index space; axis 0 is the innermost, axes are collapsed where all
-// operands allow. Offsets and strides count elements.
+// operands allow. Offsets and strides count elements. `streams`: the output is dense, aligned to
+// vectors and too large for the caches.
 typedef struct {
-  int rank, count, chunk;
+  int rank, count, chunk, streams;
   int shape[8];
   int offset[4];
   int stride[4][8];
@@ -71,6 +72,7 @@ inline void locate(const Iteration *it, int operands, int row, int *position) {
 #define END_BLOCKS }
 #else
 #define FOR_BLOCKS(it, operands)                                                         \
+  const int streams_ = it.streams;                                                       \
   int begin_ = (int)get_global_id(0) * it.chunk;                                         \
   const int end_ = min(begin_ + it.chunk, it.count);                                     \
   while (begin_ < end_) {                                                                \
@@ -81,7 +83,41 @@ inline void locate(const Iteration *it, int operands, int row, int *position) {
     locate(&it, operands, row_, at);                                                     \
     for (int column = first_; column < stop_; column += LANES) {                         \
       const int n = min(LANES, stop_ - column);
-#define END_BLOCKS }}
+#define END_BLOCKS \
+  }                \
+  }                \
+  if (streams_) { STREAM_FENCE }
+#endif
+
+// Stores of large results go past the caches where the compiler can say so: memory is not read before
+// it is overwritten. The fence orders them before whatever the host enqueues next.
+#if !APUS_GPU && defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store) && __has_builtin(__sync_synchronize)
+#define STREAM_V(v, p) __builtin_nontemporal_store(v, (global V *)(p))
+#define STREAM_VI(v, p) __builtin_nontemporal_store(v, (global VI *)(p))
+#define STREAM_FENCE __sync_synchronize();
+#endif
+#endif
+#ifndef STREAM_FENCE
+#define STREAM_V(v, p) *(global V *)(p) = (v)
+#define STREAM_VI(v, p) *(global VI *)(p) = (v)
+#define STREAM_FENCE
+#endif
+// Stores a block of the output, operand 0 of the walk.
+#if APUS_GPU
+#define STORE_OUT(v, out) store_float(v, out, at[0], it.stride[0][0], column, n)
+#define STORE_OUT_INT(v, out) store_int(v, out, at[0], it.stride[0][0], column, n)
+#else
+#define STORE_BLOCK(TV, STREAM, STORE, v, out)                 \
+  do {                                                         \
+    const TV v_ = (v);                                         \
+    if (it.streams && n == LANES)                              \
+      STREAM(v_, out + at[0] + column);                        \
+    else                                                       \
+      STORE(v_, out, at[0], it.stride[0][0], column, n);       \
+  } while (0)
+#define STORE_OUT(v, out) STORE_BLOCK(V, STREAM_V, store_float, v, out)
+#define STORE_OUT_INT(v, out) STORE_BLOCK(VI, STREAM_VI, store_int, v, out)
 #endif
 
 // Loads and stores of a block; missing lanes load 0 and are not stored.
@@ -94,7 +130,9 @@ inline void locate(const Iteration *it, int operands, int row, int *position) {
     p[at + column * stride] = v;                                                         \
   }
 #else
+// (Some compilers take `vstore16` apart, but not the member of a packed struct.)
 #define DEFINE_BLOCK(T, T16)                                                             \
+  typedef struct __attribute__((packed)) { T16 value; } Unaligned_##T;                   \
   inline T16 load_##T(global const T *p, int at, int stride, int column, int n) {        \
     if (stride == 1 && n == LANES) return vload16(0, p + at + column);                   \
     if (stride == 0) return (T16)(p[at]);                                                \
@@ -104,7 +142,7 @@ inline void locate(const Iteration *it, int operands, int row, int *position) {
   }                                                                                      \
   inline void store_##T(T16 v, global T *p, int at, int stride, int column, int n) {     \
     if (stride == 1 && n == LANES) {                                                     \
-      vstore16(v, 0, p + at + column);                                                   \
+      ((global Unaligned_##T *)(p + at + column))->value = v;                            \
     } else {                                                                             \
       T lanes[LANES];                                                                    \
       vstore16(v, 0, lanes);                                                             \
@@ -135,6 +173,26 @@ inline V apus_exp(V x) {
   // Two factors keep the scale in range for results below 2^-126 and above 2^127.
   VI half_n = n >> 1;
   return p * AS_V((half_n + 127) << 23) * AS_V((n - half_n + 127) << 23);
+}
+
+// e^x for x of at most 0, at most 2 ulp from the true value; NaN stays. Results below the smallest normal
+// number are 0, so one factor scales and fewer operations are needed than above.
+inline V apus_exp_down(V x) {
+  const V lowest = (V)(-87.3f);
+  const V limited = select(x, lowest, x < lowest);
+  const V shifted = fma(limited, (V)(1.44269504f), (V)(12582912.0f));
+  const V whole = shifted - (V)(12582912.0f);
+  V r = fma(whole, (V)(-0.693359375f), limited);
+  r = fma(whole, (V)(2.12194440e-4f), r);
+  V p = fma(r, (V)(1.9875691500e-4f), (V)(1.3981999507e-3f));
+  p = fma(p, r, (V)(8.3334519073e-3f));
+  p = fma(p, r, (V)(4.1665795894e-2f));
+  p = fma(p, r, (V)(1.6666665459e-1f));
+  p = fma(p, r, (V)(5.0000001201e-1f));
+  p = fma(p, r * r, r) + (V)(1.0f);
+  // The integer's low bits become the exponent; what lies above them is shifted out.
+  p *= AS_V((AS_VI(shifted) << 23) + 0x3F800000);
+  return select(p, (V)(0.0f), x < lowest);
 }
 
 // Notes the first bad index for the host; see FaultRecord.

@@ -1,7 +1,49 @@
 import ApusDevice
 
 extension OpenCLBackend {
+  /// Adds a function of dense `float32` operands to the commands that are launched together; false for
+  /// other operands.
+  private func joins(
+    _ function: StepFunction, _ x: Operand, _ y: Operand? = nil, _ z: Operand? = nil,
+    to out: Operand
+  ) throws -> Bool {
+    let count = out.count
+    guard count > 0, let target = try chainOperand(out), !target.isSplat,
+      let first = try chainOperand(x)
+    else { return false }
+    var (second, third): (ChainOperand?, ChainOperand?) = (nil, nil)
+    if let y {
+      second = try chainOperand(y)
+      if second == nil { return false }
+    }
+    if let z {
+      third = try chainOperand(z)
+      if third == nil { return false }
+    }
+    return runtime.join(function, count: try index(count), first, second, third, to: target)
+  }
+
+  private func chainOperand(_ operand: Operand) throws -> ChainOperand? {
+    guard operand.dtype == .float32 else { return nil }
+    let layout = operand.layout
+    let isDense = layout.isContiguous
+    if !isDense {
+      for axis in layout.shape.indices where layout.strides[axis] != 0 && layout.shape[axis] != 1 {
+        return nil
+      }
+    }
+    _ = try index(layout.end)
+    return ChainOperand(
+      buffer: try buffer(operand), offset: try index(layout.offset), isSplat: !isDense)
+  }
+
   func unary(_ op: UnaryOp, _ x: Operand, _ out: Operand) throws {
+    if !op.resultIsBool {
+      let (code, a, b) = op.kernelCode
+      let function = StepFunction(
+        family: .unary, op: UInt8(truncatingIfNeeded: code), a: a, b: b)
+      if try joins(function, x, to: out) { return }
+    }
     var it = try Iteration(out.layout, x.layout)
     guard it.count > 0 else { return }
     let size = launchSize(&it)
@@ -51,11 +93,14 @@ extension OpenCLBackend {
     // What is not read may be of any type; the gradient stands in for it.
     let saved = op.saved == .nothing ? dy : saved
     try require(.float32, saved, "\(op) backward")
+    let (code, a, b) = op.kernelCode
+    let function = StepFunction(
+      family: .derivative, op: UInt8(truncatingIfNeeded: code), a: a, b: b)
+    if try joins(function, saved, dy, to: dx) { return }
     var it = try Iteration(dx.layout, saved.layout, dy.layout)
     guard it.count > 0 else { return }
     let size = launchSize(&it)
     let (s, g, out) = (try buffer(saved), try buffer(dy), try buffer(dx))
-    let (code, a, b) = op.kernelCode
     try runtime.launch(.unary_backward, size) {
       $0.value(it)
       $0.buffer(s)
@@ -68,12 +113,14 @@ extension OpenCLBackend {
   }
 
   func binary(_ op: BinaryOp, _ x: Operand, _ y: Operand, _ out: Operand) throws {
+    let function = StepFunction(family: .binary, op: op.rawValue)
+    if try op.isArithmetic && joins(function, x, y, to: out) { return }
     var it = try Iteration(out.layout, x.layout, y.layout)
     guard it.count > 0 else { return }
     let size = launchSize(&it)
     let (a, b, c) = (try buffer(x), try buffer(y), try buffer(out))
     let code = Int32(op.rawValue)
-    if op.rawValue >= BinaryOp.logicalAnd.rawValue {
+    if !op.isArithmetic {
       try require(.bool, x, "\(op)")
       return try launchLogical(
         code - Int32(BinaryOp.logicalAnd.rawValue), it, size, a, b, c, invert: false)
@@ -91,12 +138,15 @@ extension OpenCLBackend {
   func scalar(
     _ op: BinaryOp, _ value: Double, reversed: Bool, _ x: Operand, _ out: Operand
   ) throws {
+    let function = StepFunction(
+      family: .binary, op: op.rawValue, a: Float(value), constant: reversed ? 0 : 1)
+    if try op.isArithmetic && joins(function, x, to: out) { return }
     var it = try Iteration(out.layout, x.layout)
     guard it.count > 0 else { return }
     let size = launchSize(&it)
     let (source, target) = (try buffer(x), try buffer(out))
     let code = Int32(op.rawValue)
-    guard op.rawValue < BinaryOp.logicalAnd.rawValue else {
+    guard op.isArithmetic else {
       throw unsupported("scalar \(op)", x.dtype, takes: "no scalars")
     }
     let kernel = try binaryKernel(op, x.dtype, float: .scalar_binary, int: .scalar_binary_int)
@@ -145,6 +195,8 @@ extension OpenCLBackend {
   }
 
   func ternary(_ op: TernaryOp, _ x: Operand, _ y: Operand, _ z: Operand, _ out: Operand) throws {
+    let function = StepFunction(family: .ternary, op: op.rawValue)
+    if try op != .select && joins(function, x, y, z, to: out) { return }
     var it = try Iteration(out.layout, x.layout, y.layout, z.layout)
     guard it.count > 0 else { return }
     let size = launchSize(&it)

@@ -29,6 +29,11 @@ func saturatedInt32(_ value: Double) -> Int32 {
   return Int32(max(min(value, Double(Int32.max)), Double(Int32.min)))
 }
 
+extension BinaryOp {
+  /// Whether it takes numbers, not truth values.
+  var isArithmetic: Bool { rawValue < BinaryOp.logicalAnd.rawValue }
+}
+
 extension UnaryOp {
   /// The code of elementwise.cl and up to two parameters.
   var kernelCode: (Int32, Float, Float) {

@@ -29,6 +29,9 @@ struct BufferPool {
     return (4 * (shift - smallestShift) + quarter + 1, (1 << shift) + (quarter + 1) * step)
   }
 
+  /// Whether a request of that size needs nothing of the driver.
+  func hasCached(bytes: Int) -> Bool { !free[Self.sizeClass(bytes: bytes).index].isEmpty }
+
   mutating func take(bytes: Int) throws -> cl_mem {
     let (index, size) = Self.sizeClass(bytes: bytes)
     let buffer: cl_mem

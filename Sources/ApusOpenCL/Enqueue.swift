@@ -84,14 +84,7 @@ extension OpenCLBackend {
   /// Enough work-items to occupy the device, none with too little to do: a chunk per work-item on a
   /// CPU, one element on a GPU up to a grid that fills it.
   @inline(__always)
-  func launchSize(_ it: inout Iteration) -> LaunchSize {
-    let count = Int(it.count)
-    if runtime.isGPU { return LaunchSize(min(count, 256 * 64 * 64), local: 256) }
-    let share = count / (runtime.description.computeUnits * 4) + 1
-    let chunk = max(4096, (share + 63) & ~63)
-    it.chunk = Int32(truncatingIfNeeded: chunk)
-    return LaunchSize((count + chunk - 1) / chunk)
-  }
+  func launchSize(_ it: inout Iteration) -> LaunchSize { runtime.launchSize(&it) }
 
   /// For walks whose elements stand for lines of `cost` elements each.
   @inline(__always)

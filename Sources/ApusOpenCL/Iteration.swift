@@ -7,6 +7,8 @@ struct Iteration: BitwiseCopyable {
   var rank: Int32 = 0
   var count: Int32 = 0
   var chunk: Int32 = 0
+  /// Whether kernels for CPUs store the output past the caches: it is dense, aligned and large.
+  var streams: Int32 = 0
   var shape = InlineArray<8, Int32>(repeating: 1)
   var offset = InlineArray<4, Int32>(repeating: 0)
   /// Operand-major: `stride[8 * operand + axis]`.
@@ -49,6 +51,17 @@ struct Iteration: BitwiseCopyable {
     }
     if rank == 0 { rank = 1 }
     for layout in layouts { _ = try index(layout.end) }
+  }
+
+  /// Operands of one length, the output first, each dense or a single repeated element.
+  init(_ operands: [ChainOperand], count: Int32) {
+    self.count = count
+    rank = 1
+    shape[0] = count
+    for (index, operand) in operands.enumerated() {
+      offset[index] = operand.offset
+      stride[8 * index] = operand.isSplat ? 0 : 1
+    }
   }
 
   /// Whether the operand is dense in the order of the walk.

@@ -15,8 +15,8 @@ struct KernelArguments {
   init(_ kernel: Kernel) { self.kernel = kernel.object }
 
   @inline(__always)
-  mutating func buffer(_ buffer: cl_mem) {
-    var buffer: cl_mem? = buffer
+  mutating func buffer(_ buffer: cl_mem?) {
+    var buffer = buffer
     set(MemoryLayout<cl_mem>.size, &buffer)
   }
 

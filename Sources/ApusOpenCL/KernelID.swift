@@ -5,7 +5,7 @@ enum KernelProgram: Int, CaseIterable {
   // Files of many kernels are two programs, the second with what few networks need; see prelude.cl.
   case elementwise, elementwiseRest, copy, cast, reduce, reduceRest, index, indexRest, rows,
     rowsRest
-  case optimizer, random
+  case optimizer, random, chain
   // One program per height of the register tile or edge of the local tile; `gemm` combines the parts of a cut depth.
   case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128
 
@@ -16,6 +16,7 @@ enum KernelProgram: Int, CaseIterable {
     let file =
       switch self {
       case .elementwise, .elementwiseRest: KernelSource.functions + KernelSource.elementwise
+      case .chain: KernelSource.functions + KernelSource.chain
       case .copy, .cast: KernelSource.cast
       case .reduce, .reduceRest: KernelSource.reduce
       case .index, .indexRest: KernelSource.index
@@ -76,6 +77,8 @@ enum KernelID: Int, CaseIterable {
   // gemm.cl, gemm_cpu.cl, gemm_vector.cl, gemm_gpu.cl
   case gemm_combine, gemm_tile_4, gemm_tile_6, gemm_tile_8, gemm_tile_12
   case gemm_vector, gemm_shared_64, gemm_shared_128
+  // chain.cl
+  case elementwise_chain
 
   var name: String { "\(self)" }
 
@@ -105,6 +108,7 @@ enum KernelID: Int, CaseIterable {
     case .gemm_vector: return .gemmVector
     case .gemm_shared_64: return .gemm64
     case .gemm_shared_128: return .gemm128
+    case .elementwise_chain: return .chain
     default: return .gemm
     }
   }

@@ -1,35 +1,6 @@
 import ApusDevice
 import COpenCL
 
-/// How many work-items run, per dimension, and in which groups.
-struct LaunchSize {
-  var dimensions: cl_uint
-  var global: (Int, Int, Int)
-  var local: (Int, Int, Int)
-
-  /// One dimension; `global` is rounded up to a multiple of `local`, so kernels check bounds.
-  init(_ global: Int, local: Int = 1) {
-    dimensions = 1
-    self.global = ((global + local - 1) / local * local, 1, 1)
-    self.local = (local, 1, 1)
-  }
-
-  init(_ x: Int, _ y: Int, local: (Int, Int) = (1, 1)) {
-    dimensions = 2
-    global = ((x + local.0 - 1) / local.0 * local.0, (y + local.1 - 1) / local.1 * local.1, 1)
-    self.local = (local.0, local.1, 1)
-  }
-
-  init(_ x: Int, _ y: Int, _ z: Int, local: (Int, Int, Int) = (1, 1, 1)) {
-    dimensions = 3
-    global = (
-      (x + local.0 - 1) / local.0 * local.0, (y + local.1 - 1) / local.1 * local.1,
-      (z + local.2 - 1) / local.2 * local.2
-    )
-    self.local = local
-  }
-}
-
 /// One device's context, in-order queue, kernels and pool.
 ///
 /// `@unchecked Sendable`: every mutable property is read and written under `lock` only.
@@ -45,6 +16,12 @@ final class Runtime: @unchecked Sendable {
   private var kernels = [cl_kernel?](repeating: nil, count: KernelID.allCases.count)
   private var staging = StagingArea()
   private var faults: FaultRecord
+  /// Element-wise commands that are not in the queue yet; everything else goes behind them.
+  private var chain = ElementwiseChain()
+  /// How many buffers the chain's kernel holds from its last launch.
+  private var boundSlots = ElementwiseChain.slotCount
+  /// Why waiting commands could not be launched; thrown by the next call that waits.
+  private var chainFailure: (any Error)?
   private var launchCount = 0
   private var synchronizationCount = 0
 
@@ -80,12 +57,28 @@ final class Runtime: @unchecked Sendable {
 
   // MARK: Memory
 
-  func allocate(bytes: Int) throws -> cl_mem { try lock.locked { try pool.take(bytes: bytes) } }
+  func allocate(bytes: Int) throws -> cl_mem {
+    try lock.locked {
+      // A pool that has to ask the driver may return buffers to it, which the chain may still name.
+      if !chain.isEmpty && !pool.hasCached(bytes: bytes) { launchChain() }
+      return try pool.take(bytes: bytes)
+    }
+  }
 
-  func release(_ buffer: cl_mem, bytes: Int) { lock.locked { pool.give(buffer, bytes: bytes) } }
+  func release(_ buffer: cl_mem, bytes: Int) {
+    lock.locked {
+      if !chain.isEmpty { chain.forget(buffer) }
+      pool.give(buffer, bytes: bytes)
+    }
+  }
 
   /// Returns every cached buffer to the driver.
-  func trim() { lock.locked { pool.trim() } }
+  func trim() {
+    lock.locked {
+      launchChain()
+      pool.trim()
+    }
+  }
 
   // MARK: Transfers
 
@@ -93,6 +86,7 @@ final class Runtime: @unchecked Sendable {
   func upload(_ bytes: UnsafeRawBufferPointer, to buffer: cl_mem, at offset: Int) throws {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     try lock.locked {
+      launchChain()
       try staging.write(
         UnsafeRawBufferPointer(start: source, count: bytes.count), to: buffer, at: offset,
         in: queue)
@@ -105,6 +99,7 @@ final class Runtime: @unchecked Sendable {
   {
     try lock.locked {
       synchronizationCount += 1
+      launchChain()
       var status: cl_int = 0
       try faults.enqueueRead(queue)
       if let pointer = target.baseAddress, target.count > 0 {
@@ -121,6 +116,7 @@ final class Runtime: @unchecked Sendable {
   func synchronize() throws {
     try lock.locked {
       synchronizationCount += 1
+      launchChain()
       try faults.enqueueRead(queue)
       try settle(clFinish(queue), "waiting for \(description.name)")
     }
@@ -130,6 +126,10 @@ final class Runtime: @unchecked Sendable {
   private func settle(_ status: cl_int, _ what: @autoclosure () -> String) throws {
     staging.releaseAll()
     let fault = try faults.take(queue)
+    if let failure = chainFailure {
+      chainFailure = nil
+      throw failure
+    }
     if status != CL_SUCCESS { throw failure(status, what()) }
     if let fault { throw fault }
   }
@@ -142,8 +142,9 @@ final class Runtime: @unchecked Sendable {
     _ id: KernelID, _ size: LaunchSize, _ arguments: (inout KernelArguments) -> Void
   ) throws {
     try lock.locked {
-      let object = try kernels[id.rawValue] ?? create(id)
-      try enqueue(Kernel(object: object), size, arguments)
+      launchChain()
+      launchCount += 1
+      try enqueue(id, size, arguments)
     }
   }
 
@@ -151,7 +152,11 @@ final class Runtime: @unchecked Sendable {
   func launch(
     _ kernel: Kernel, _ size: LaunchSize, _ arguments: (inout KernelArguments) -> Void
   ) throws {
-    try lock.locked { try enqueue(kernel, size, arguments) }
+    try lock.locked {
+      launchChain()
+      launchCount += 1
+      try enqueue(kernel, size, arguments)
+    }
   }
 
   /// Enqueues a kernel whose last parameter is the device's fault record (`global int *faults`).
@@ -159,13 +164,22 @@ final class Runtime: @unchecked Sendable {
     _ id: KernelID, _ size: LaunchSize, _ arguments: (inout KernelArguments) -> Void
   ) throws {
     try lock.locked {
-      let object = try kernels[id.rawValue] ?? create(id)
+      launchChain()
+      launchCount += 1
       faults.isDirty = true
-      try enqueue(Kernel(object: object), size) {
+      try enqueue(id, size) {
         arguments(&$0)
         $0.buffer(faults.buffer)
       }
     }
+  }
+
+  @inline(__always)
+  private func enqueue(
+    _ id: KernelID, _ size: LaunchSize, _ set: (inout KernelArguments) -> Void
+  ) throws {
+    let object = try kernels[id.rawValue] ?? create(id)
+    try enqueue(Kernel(object: object), size, set)
   }
 
   @inline(__always)
@@ -186,9 +200,85 @@ final class Runtime: @unchecked Sendable {
         }
       }
     }
-    launchCount += 1
     if status != CL_SUCCESS {
       throw failure(status, "launching the kernel '\(kernelName(kernel.object))'")
+    }
+  }
+
+  // MARK: Element-wise chains
+
+  /// Adds a command to those that wait to be launched together. False if it cannot wait at all: then
+  /// its own kernel has to run it.
+  func join(
+    _ function: StepFunction, count: Int32, _ x: ChainOperand, _ y: ChainOperand?,
+    _ z: ChainOperand?, to out: ChainOperand
+  ) -> Bool {
+    lock.locked {
+      if !chain.append(function, count: count, x, y, z, to: out) {
+        if chain.isEmpty { return false }
+        launchChain()
+        if !chain.append(function, count: count, x, y, z, to: out) { return false }
+      }
+      return true
+    }
+  }
+
+  /// Enqueues what waits. A failure is kept for the next call that waits for the device: the call that
+  /// happens to come now has nothing to do with it.
+  @inline(__always)
+  private func launchChain() {
+    if !chain.isEmpty { launchWaiting() }
+  }
+
+  private func launchWaiting() {
+    let waiting = chain
+    chain.removeAll()
+    launchCount += 1
+    do {
+      if waiting.isSingle { try launch(waiting.single, waiting.count) } else { try launch(waiting) }
+    } catch {
+      if chainFailure == nil { chainFailure = error }
+    }
+  }
+
+  private func launch(_ waiting: ElementwiseChain) throws {
+    let (size, chunk) = launchSize(count: waiting.count, multiple: ElementwiseChain.block)
+    let arguments = waiting.arguments(chunk: chunk, streams: streams(count: waiting.count))
+    // A buffer that the kernel object held on to could be gone at its next launch.
+    let bound = max(waiting.slots, boundSlots)
+    boundSlots = waiting.slots
+    try enqueue(.elementwise_chain, size) {
+      $0.value(arguments)
+      for slot in 0..<bound { $0.buffer(slot < waiting.slots ? waiting.buffers[slot] : nil) }
+    }
+  }
+
+  private func launch(_ step: SingleStep, _ count: Int) throws {
+    let (function, operands) = (step.function, step.operands)
+    var it = Iteration(operands, count: Int32(truncatingIfNeeded: count))
+    let size = launchSize(&it)
+    let walk = it
+    let kernel: KernelID =
+      switch function.family {
+      case .unary: .unary
+      case .derivative: .unary_backward
+      case .binary: function.constant < 0 ? .binary : .scalar_binary
+      case .ternary: .ternary
+      }
+    try enqueue(kernel, size) {
+      $0.value(walk)
+      for input in operands.dropFirst() { $0.buffer(input.buffer) }
+      $0.buffer(operands.first?.buffer)
+      $0.value(Int32(function.op))
+      switch function.family {
+      case .unary, .derivative:
+        $0.value(function.a)
+        $0.value(function.b)
+      case .binary where function.constant >= 0:
+        $0.value(function.a)
+        $0.value(function.constant == 0 ? Int32(1) : 0)
+      case .binary, .ternary: break
+      }
     }
   }
 
@@ -198,6 +288,7 @@ final class Runtime: @unchecked Sendable {
   {
     guard bytes > 0 else { return }
     try lock.locked {
+      launchChain()
       launchCount += 1
       try check(
         clEnqueueCopyBuffer(queue, source, target, start, offset, bytes, 0, nil, nil),
