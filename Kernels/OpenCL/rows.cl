@@ -86,15 +86,69 @@ inline float lane_max(float16 v) {
   const float peak = ROW_MAX(peaks_);
 
 #if APUS_PART == 0
+#if !APUS_GPU
+// Rows up to this long keep their exponentials on the stack, which is in the first-level cache.
+#define ROW_BUFFER 4096
+#define AT(p) (((global Unaligned_float *)(p))->value)
+#define KEPT(p) (((Unaligned_float *)(p))->value)
+
+// The softmax of a row of LANES to ROW_BUFFER columns. Two vectors at a time; the last block of a row that
+// does not fill it overlaps the block before. A NaN in the row makes the sum NaN, the maximum ignores it.
+inline void softmax_row(global const float *x, global float *out, int columns, int logarithm) {
+  float row[ROW_BUFFER] __attribute__((aligned(64)));
+  const int last = columns - LANES;
+  V even = AT(x + last), odd = even;
+  int c = 0;
+  for (; c + 2 * LANES <= columns; c += 2 * LANES) {
+    const V u = AT(x + c), v = AT(x + c + LANES);
+    even = select(even, u, u > even);
+    odd = select(odd, v, v > odd);
+  }
+  if (c <= last) even = select(even, AT(x + c), AT(x + c) > even);
+  even = select(even, odd, odd > even);
+  const V peak = (V)(lane_max(even));
+  V sums = (V)(0.0f), odd_sums = sums;
+  for (c = 0; c + 2 * LANES <= columns; c += 2 * LANES) {
+    const V u = apus_exp_down(AT(x + c) - peak), v = apus_exp_down(AT(x + c + LANES) - peak);
+    *(V *)(row + c) = u;
+    *(V *)(row + c + LANES) = v;
+    sums += u;
+    odd_sums += v;
+  }
+  for (; c < columns; c += LANES) {
+    const int from = min(c, last);
+    const V u = apus_exp_down(AT(x + from) - peak);
+    KEPT(row + from) = u;
+    sums += select((V)(0.0f), u, LANE_NUMBERS >= (VI)(c - from));
+  }
+  const float sum = lane_sum(sums + odd_sums);
+  if (logarithm) {
+    const V shift = (V)(log(sum));
+    for (c = 0; c <= last; c += LANES) AT(out + c) = AT(x + c) - peak - shift;
+    if (c < columns) AT(out + last) = AT(x + last) - peak - shift;
+  } else {
+    const V scale = (V)(1.0f / sum);
+    for (c = 0; c <= last; c += LANES) AT(out + c) = *(V *)(row + c) * scale;
+    if (c < columns) AT(out + last) = KEPT(row + last) * scale;
+  }
+}
+#endif
+
 // Operands of the walk over rows: 0 out, 1 x.
 kernel void softmax(
     const Iteration it, global const float *x, global float *out, int columns, int logarithm) {
   ROW_SCRATCH
   FOR_ROWS(it, 2)
+#if !APUS_GPU
+    if (columns >= LANES && columns <= ROW_BUFFER) {
+      softmax_row(x + at[1], out + at[0], columns, logarithm);
+      continue;
+    }
+#endif
     ROW_PEAK(peak, x, at[1], columns)
     V sums = (V)(0.0f);
     FOR_COLUMNS(columns)
-      const V e = apus_exp(BLOCK(x, at[1]) - (V)(peak));
+      const V e = apus_exp_down(BLOCK(x, at[1]) - (V)(peak));
       sums += KEEP(e, 0.0f, n);
       if (!logarithm) store_float(e, out, at[0], 1, column, n);
     END_COLUMNS
@@ -153,7 +207,7 @@ kernel void cross_entropy(
     ROW_PEAK(peak, logits, at[1], columns)
     V sums = (V)(0.0f);
     FOR_COLUMNS(columns)
-      const V e = apus_exp(BLOCK(logits, at[1]) - (V)(peak));
+      const V e = apus_exp_down(BLOCK(logits, at[1]) - (V)(peak));
       sums += KEEP(e, 0.0f, n);
       if (has_gradient) store_float(e, gradient, at[0], 1, column, n);
     END_COLUMNS
