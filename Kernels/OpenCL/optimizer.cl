@@ -19,6 +19,39 @@ inline V block(global const float *p, int offset, int column, int n) {
   return load_float(p, offset, 1, column, n);
 }
 
+inline V adam(const Step *s, V g, V *m, V *v, V p) {
+  *m = fma((V)(s->a), *m, g * (1.0f - s->a));
+  *v = fma((V)(s->b), *v, g * g * (1.0f - s->b));
+  return fma((V)(-s->rate / s->d), *m / fma(sqrt(*v), (V)(1.0f / s->e), (V)(s->c)), p);
+}
+
+#if !APUS_GPU
+// Adam without weight decay on whole vectors from `begin` on; returns where they end. The common case is
+// bound by memory, and a short loop has more loads under way than the general one.
+inline int adam_vectors(
+    const Step *s, float scale, global const float *gradient, global const float *parameter,
+    global const float *state0, global const float *state1, global float *out, global float *new0,
+    global float *new1, int begin, int end) {
+  gradient += s->from[0];
+  parameter += s->from[1];
+  state0 += s->from[2];
+  state1 += s->from[3];
+  out += s->to[0];
+  new0 += s->to[1];
+  new1 += s->to[2];
+  int column = begin;
+  for (; column + LANES <= end; column += LANES) {
+    V m = vload16(0, state0 + column), v = vload16(0, state1 + column);
+    const V p = adam(
+        s, vload16(0, gradient + column) * scale, &m, &v, vload16(0, parameter + column));
+    ((global Unaligned_float *)(new0 + column))->value = m;
+    ((global Unaligned_float *)(new1 + column))->value = v;
+    ((global Unaligned_float *)(out + column))->value = p;
+  }
+  return column;
+}
+#endif
+
 kernel void optimizer_step(
     const Step s, global const float *gradient, global const float *parameter,
     global const float *state0, global const float *state1, global const float *state2,
@@ -29,7 +62,12 @@ kernel void optimizer_step(
     const int n = 1;
 #else
   const int begin = (int)get_global_id(0) * s.chunk, end = min(begin + s.chunk, s.count);
-  for (int column = begin; column < end; column += LANES) {
+  int rest = begin;
+  if (s.rule == ADAM && s.decay == 0.0f)
+    rest = adam_vectors(
+        &s, s.has_scale ? scale[s.scale_offset] : 1.0f, gradient, parameter, state0, state1, out, new0,
+        new1, begin, end);
+  for (int column = rest; column < end; column += LANES) {
     const int n = min(LANES, end - column);
 #endif
     V g = block(gradient, s.from[0], column, n);
@@ -52,11 +90,10 @@ kernel void optimizer_step(
         p = fma((V)(-s.rate), g, p);
         break;
       case ADAM: {
-        const V m = fma((V)(s.a), block(state0, s.from[2], column, n), g * (1.0f - s.a));
-        const V v = fma((V)(s.b), block(state1, s.from[3], column, n), g * g * (1.0f - s.b));
+        V m = block(state0, s.from[2], column, n), v = block(state1, s.from[3], column, n);
+        p = adam(&s, g, &m, &v, p);
         store_float(m, new0, s.to[1], 1, column, n);
         store_float(v, new1, s.to[2], 1, column, n);
-        p -= (V)(s.rate / s.d) * m / (sqrt(v) / s.e + s.c);
         break;
       }
       case RMSPROP: {
