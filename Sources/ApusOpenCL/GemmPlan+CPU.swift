@@ -56,7 +56,9 @@ extension OpenCLDeviceDescription {
 extension GemmBlocks {
   init(_ problem: GemmProblem, _ device: OpenCLDeviceDescription) {
     let panel = device.panelWidth
-    height = Self.height(rows: problem.m, panel: panel)
+    let isDense = problem.s.columnStep == 1
+    height = Self.height(
+      rows: problem.m, panel: panel, collide: isDense && problem.s.rowStep % 1024 == 0)
     // A slice of a panel, two vectors wide, takes at most two thirds of a first-level cache, and the
     // smallest block half of the scratch area.
     let room = device.localMemory / 8 - height * panel - 64
@@ -66,18 +68,19 @@ extension GemmBlocks {
     rows = height
     columns = panel
     parts = 1
-    packsS = problem.s.columnStep != 1
+    packsS = !isDense
     tileStart = 0
     scratch = 0
     cycles = .infinity
     choose(problem, device)
   }
 
-  /// Twelve rows keep 24 accumulators busy, fewer waste less on short matrices.
-  private static func height(rows: Int, panel: Int) -> Int {
+  /// Twelve rows keep 24 accumulators busy, fewer waste less on short matrices. Rows that lie a multiple
+  /// of 4 KiB apart compete for one set of a first-level cache, which has 8 ways or a few more.
+  private static func height(rows: Int, panel: Int, collide: Bool) -> Int {
     var best = 4
     var lowest = Int.max
-    for height in panel == 32 ? [12, 8, 4] : [6, 4] {
+    for height in panel == 32 ? (collide ? [8, 4] : [12, 8, 4]) : [6, 4] {
       let tiles = (rows + height - 1) / height
       // Below five rows the latency of an accumulator shows; loads weigh on low tiles.
       let cost = tiles * (max(height, 5) * 8 + 4)
