@@ -42,6 +42,11 @@ def chain():
     return lambda: torch.tanh(x * y + 1.0) * x
 
 
+def gelu_by_hand():
+    x = torch.randn(1 << 24)
+    return lambda: (torch.tanh((x * x * x * 0.044715 + x) * 0.7978845608) + 1.0) * x * 0.5
+
+
 def add():
     x, y = torch.randn(1 << 24), torch.randn(1 << 24)
     return lambda: x + y
@@ -65,7 +70,7 @@ def make(name):
         return gemm(*(int(extent) for extent in parts[1].split("x")))
     if parts[0] == "softmax":
         return softmax(*(int(extent) for extent in parts[1].split("x")))
-    return {"mlp-step": mlp_step, "chain": chain, "add": add, "small-ops": small_add}[name]()
+    return {"mlp-step": mlp_step, "chain": chain, "gelu-by-hand": gelu_by_hand, "add": add, "small-ops": small_add}[name]()
 
 
 def measure(body, seconds):
