@@ -12,6 +12,23 @@ typedef struct {
   uint8_t size[4];
 } apus_kernel;
 
+/// The window of an output pixel in memory: `rows × columns` runs of `length` floats, and how many
+/// floats later the window of the next pixel lies.
+typedef struct {
+  ptrdiff_t rows, columns, row, column, length, pixel;
+} apus_runs;
+
+/// What happens to a tile of outputs before it is stored; the pointers are those of its first filter.
+typedef struct {
+  const float *bias, *addend;
+  bool relu;
+} apus_ending;
+
+/// Pixels to sum over: dense in `dy`, at these steps in the input.
+typedef struct {
+  ptrdiff_t images, rows, columns, image, row, pixel;
+} apus_pixels;
+
 /// The loops of one instruction set.
 typedef struct {
   apus_kernel kernel[APUS_OPERATION_COUNT];
@@ -57,6 +74,13 @@ typedef struct {
   void (*pack_b)(
       ptrdiff_t lines, ptrdiff_t depth, const float *x, ptrdiff_t line_step, ptrdiff_t depth_step,
       float *to);
+  // Convolutions: see loops/convolution.h and loops/winograd.h.
+  void (*convolve_row)(
+      const apus_runs *runs, const float *x, ptrdiff_t pixels, const float *w,
+      const apus_ending *ending, float *out, ptrdiff_t step, ptrdiff_t columns);
+  void (*gradient_rows)(
+      const apus_pixels *pixels, const float *x, ptrdiff_t lines, const float *dy, float *c,
+      ptrdiff_t columns, bool adds);
   /// A tile of VL × VL 4-byte elements, steps in bytes; see `tile_size`.
   void (*transpose)(char *out, ptrdiff_t to, const char *x, ptrdiff_t from);
   int transpose_size;

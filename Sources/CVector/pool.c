@@ -130,6 +130,11 @@ int apus_thread_count(void) {
   return atomic_load(&pool.limit);
 }
 
+int apus_pool_size(void) {
+  pthread_once(&once, start);
+  return pool.threads;
+}
+
 void apus_limit_threads(int threads) {
   pthread_once(&once, start);
   atomic_store(&pool.limit, threads < 1 || threads > pool.threads ? pool.threads : threads);

@@ -30,6 +30,8 @@ void apus_parallel_for(
     ptrdiff_t count, ptrdiff_t grain, apus_body _Nonnull body, void *_Nullable context);
 /// The number of threads, the calling one included: the available cores, or `APUS_NUM_THREADS`.
 int apus_thread_count(void);
+/// The number of threads before any limit.
+int apus_pool_size(void);
 /// For tests and measurements: limits the threads used; 0 restores all.
 void apus_limit_threads(int threads);
 
@@ -125,6 +127,32 @@ void apus_gemm(
     const float *_Nullable bias, float *_Nonnull scratch);
 /// Bytes of `scratch`, aligned to 128.
 ptrdiff_t apus_gemm_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);
+
+// MARK: Convolutions (convolution.c, winograd.c, convolution_weight.c, depthwise.c), on dense NHWC
+// images and weights `[filters, channels / groups, kernel_height, kernel_width]`.
+
+typedef struct {
+  ptrdiff_t batch, channels, height, width;  // of the input
+  ptrdiff_t filters, out_height, out_width;
+  ptrdiff_t kernel_height, kernel_width, stride_height, stride_width;
+  ptrdiff_t dilation_height, dilation_width, top, left, groups;
+} apus_convolution;
+
+/// `out = f(x ∗ weight + bias + addend)`; no `f` when `activation` is negative. Nothing is empty.
+void apus_convolve(
+    const apus_convolution *_Nonnull c, const float *_Nonnull x, const float *_Nonnull weight,
+    const float *_Nullable bias, const float *_Nullable addend, int activation,
+    apus_parameters parameters, float *_Nonnull out, float *_Nonnull scratch);
+void apus_convolve_input_gradient(
+    const apus_convolution *_Nonnull c, const float *_Nonnull dy, const float *_Nonnull weight,
+    float *_Nonnull dx, float *_Nonnull scratch);
+void apus_convolve_weight_gradient(
+    const apus_convolution *_Nonnull c, const float *_Nonnull x, const float *_Nonnull dy,
+    float *_Nonnull dweight, float *_Nullable dbias, float *_Nonnull scratch);
+/// Bytes of `scratch`, aligned to 128.
+ptrdiff_t apus_convolve_scratch(const apus_convolution *_Nonnull c);
+ptrdiff_t apus_convolve_input_scratch(const apus_convolution *_Nonnull c);
+ptrdiff_t apus_convolve_weight_scratch(const apus_convolution *_Nonnull c);
 
 // MARK: Reductions (reduce.c)
 

@@ -19,4 +19,5 @@
 #include "optimizer.h"
 #include "random.h"
 #include "gemm.h"
+#include "convolution.h"
 #include "table.h"

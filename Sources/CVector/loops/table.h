@@ -67,6 +67,8 @@ const apus_loops LOOPS = {
     .gemm_block = gemm_block,
     .pack_a = pack_a_strided,
     .pack_b = pack_b_strided,
+    .convolve_row = convolve_row,
+    .gradient_rows = gradient_rows,
     .transpose = transpose_tile,
     .transpose_size = VL,
 };
