@@ -198,10 +198,14 @@ static ptrdiff_t slot_floats(const apus_pass *p) {
 }
 
 ptrdiff_t apus_pass_scratch(const apus_pass *p) {
+  if (apus_is_depthwise(p)) return apus_depthwise_scratch(p);
+  if (apus_suits_winograd(p)) return apus_winograd_scratch(p);
   return apus_packed_floats(p) + slot_floats(p) * apus_pool_size();
 }
 
 void apus_run_pass(const apus_pass *p, float *scratch) {
+  if (apus_is_depthwise(p)) return apus_run_depthwise(p, scratch);
+  if (apus_suits_winograd(p)) return apus_run_winograd(p, scratch);
   pass_job job = {.pass = p, .loops = apus_loops_now(), .packed = scratch};
   apus_pack_weights(p, scratch);
   if (is_flat(p)) {
@@ -236,9 +240,7 @@ apus_pass apus_forward_pass(const apus_convolution *c) {
 
 ptrdiff_t apus_convolve_scratch(const apus_convolution *c) {
   const apus_pass pass = apus_forward_pass(c);
-  const ptrdiff_t floats =
-      apus_suits_winograd(&pass) ? apus_winograd_scratch(&pass) : apus_pass_scratch(&pass);
-  return floats * (ptrdiff_t)sizeof(float);
+  return apus_pass_scratch(&pass) * (ptrdiff_t)sizeof(float);
 }
 
 void apus_convolve(
@@ -252,10 +254,7 @@ void apus_convolve(
   pass.activation = activation;
   pass.parameters = parameters;
   pass.out = out;
-  if (apus_suits_winograd(&pass))
-    apus_run_winograd(&pass, scratch);
-  else
-    apus_run_pass(&pass, scratch);
+  apus_run_pass(&pass, scratch);
 }
 
 static ptrdiff_t gcd(ptrdiff_t a, ptrdiff_t b) { return b == 0 ? a : gcd(b, a % b); }
@@ -322,9 +321,7 @@ ptrdiff_t apus_convolve_input_scratch(const apus_convolution *c) {
     for (ptrdiff_t x = 0; x < c->stride_width; x++) {
       const apus_pass pass = input_pass(c, y, x);
       if (is_empty(&pass) || pass.taps_y == 0 || pass.taps_x == 0) continue;
-      const ptrdiff_t here =
-          apus_suits_winograd(&pass) ? apus_winograd_scratch(&pass) : apus_pass_scratch(&pass);
-      floats = apus_most(floats, here);
+      floats = apus_most(floats, apus_pass_scratch(&pass));
     }
   return floats * (ptrdiff_t)sizeof(float);
 }
@@ -359,9 +356,6 @@ void apus_convolve_input_gradient(
         continue;
       }
       pass.weight = weight + weight_offset(c, y, x);
-      if (apus_suits_winograd(&pass))
-        apus_run_winograd(&pass, scratch);
-      else
-        apus_run_pass(&pass, scratch);
+      apus_run_pass(&pass, scratch);
     }
 }

@@ -54,9 +54,8 @@ apus_runs apus_window_runs(const apus_pass *pass, apus_gathered shape);
 void apus_pack_weights(const apus_pass *pass, float *to);
 ptrdiff_t apus_packed_floats(const apus_pass *pass);
 
-/// Runs a pass directly.
+/// Runs a pass by the algorithm that suits it; the scratch in floats.
 void apus_run_pass(const apus_pass *pass, float *scratch);
-/// Floats of scratch.
 ptrdiff_t apus_pass_scratch(const apus_pass *pass);
 
 /// Whether Winograd's algorithm fits a pass and is worth its transforms, and the pass done by it.
@@ -67,6 +66,15 @@ ptrdiff_t apus_winograd_scratch(const apus_pass *pass);
 void apus_winograd_weight_gradient(
     const apus_pass *pass, const float *dy, float *dweight, float *dbias, float *scratch);
 ptrdiff_t apus_winograd_weight_scratch(const apus_pass *pass);
+
+/// Whether every channel is a group of its own, with one filter; and the pass done by loops over
+/// channels.
+bool apus_is_depthwise(const apus_pass *pass);
+void apus_run_depthwise(const apus_pass *pass, float *scratch);
+ptrdiff_t apus_depthwise_scratch(const apus_pass *pass);
+void apus_depthwise_weight_gradient(
+    const apus_pass *pass, const float *dy, float *dweight, float *dbias, float *scratch);
+ptrdiff_t apus_depthwise_weight_scratch(const apus_pass *pass);
 
 /// The forward pass of a convolution; pointers are left to the caller.
 apus_pass apus_forward_pass(const apus_convolution *c);

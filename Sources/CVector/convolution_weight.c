@@ -172,6 +172,8 @@ static ptrdiff_t plan_floats(const apus_pass *p, const weight_plan *plan, bool o
 
 ptrdiff_t apus_convolve_weight_scratch(const apus_convolution *c) {
   const apus_pass pass = apus_forward_pass(c);
+  if (apus_is_depthwise(&pass))
+    return apus_depthwise_weight_scratch(&pass) * (ptrdiff_t)sizeof(float);
   if (apus_suits_winograd(&pass))
     return apus_winograd_weight_scratch(&pass) * (ptrdiff_t)sizeof(float);
   const weight_plan plan = plan_for(&pass);
@@ -185,10 +187,10 @@ void apus_convolve_weight_gradient(
     float *scratch) {
   apus_pass pass = apus_forward_pass(c);
   pass.in = x;
-  if (apus_suits_winograd(&pass)) {
-    apus_winograd_weight_gradient(&pass, dy, dweight, dbias, scratch);
-    return;
-  }
+  if (apus_is_depthwise(&pass))
+    return apus_depthwise_weight_gradient(&pass, dy, dweight, dbias, scratch);
+  if (apus_suits_winograd(&pass))
+    return apus_winograd_weight_gradient(&pass, dy, dweight, dbias, scratch);
   weight_job job = {
       .pass = &pass, .loops = apus_loops_now(), .plan = plan_for(&pass), .dy = dy, .sums = scratch,
       .has_bias = dbias != NULL, .dweight = dweight, .dbias = dbias};

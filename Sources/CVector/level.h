@@ -81,6 +81,12 @@ typedef struct {
   void (*gradient_rows)(
       const apus_pixels *pixels, const float *x, ptrdiff_t lines, const float *dy, float *c,
       ptrdiff_t columns, bool adds);
+  void (*depthwise_row)(
+      const apus_runs *runs, const float *x, ptrdiff_t pixels, const float *w, ptrdiff_t channels,
+      const apus_ending *ending, float *out, ptrdiff_t step);
+  void (*depthwise_gradient)(
+      const float *x, ptrdiff_t pixel, ptrdiff_t column, ptrdiff_t taps, ptrdiff_t pixels,
+      const float *dy, ptrdiff_t channels, float *sums);
   /// A tile of VL × VL 4-byte elements, steps in bytes; see `tile_size`.
   void (*transpose)(char *out, ptrdiff_t to, const char *x, ptrdiff_t from);
   int transpose_size;

@@ -20,4 +20,5 @@
 #include "random.h"
 #include "gemm.h"
 #include "convolution.h"
+#include "depthwise.h"
 #include "table.h"

@@ -69,6 +69,8 @@ const apus_loops LOOPS = {
     .pack_b = pack_b_strided,
     .convolve_row = convolve_row,
     .gradient_rows = gradient_rows,
+    .depthwise_row = depthwise_row,
+    .depthwise_gradient = depthwise_gradient,
     .transpose = transpose_tile,
     .transpose_size = VL,
 };
