@@ -50,7 +50,36 @@ extension CPUBackend {
       .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
       .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
       .batchNormInference:
-      try compose(command)
+      try performImage(command)
+    }
+  }
+
+  private func performImage(_ command: Command) throws {
+    let inputs = command.inputs
+    let outputs = command.outputs
+    guard inputs[0].dtype == .float32 else { return try compose(command) }
+    switch command.operation {
+    case .convolution(let convolution, let activation):
+      try self.convolution(convolution, activation, inputs, outputs[0])
+    case .convolutionInputGradient(let convolution):
+      try convolutionInputGradient(convolution, inputs[0], inputs[1], outputs[0])
+    case .convolutionWeightGradient(let convolution):
+      try convolutionWeightGradient(convolution, inputs[0], inputs[1], outputs)
+    case .maxPool(let window): try maxPool(window, inputs[0], outputs)
+    case .maxPoolBackward(let window):
+      try maxPoolBackward(window, inputs[0], inputs[1], outputs[0])
+    case .averagePool(let window, let countsPadding):
+      try averagePool(window, countsPadding, inputs[0], outputs[0])
+    case .averagePoolBackward(let window, let countsPadding):
+      try averagePoolBackward(window, countsPadding, inputs[0], outputs[0])
+    case .adaptiveAveragePool: try adaptiveAveragePool(inputs[0], outputs[0])
+    case .adaptiveAveragePoolBackward: try adaptiveAveragePoolBackward(inputs[0], outputs[0])
+    case .upsample(let upsampling): try upsample(upsampling, inputs[0], outputs[0])
+    case .upsampleBackward(let upsampling): try upsampleBackward(upsampling, inputs[0], outputs[0])
+    case .batchNorm(let norm): try batchNorm(norm, inputs, outputs)
+    case .batchNormBackward(let norm): try batchNormBackward(norm, inputs, outputs)
+    case .batchNormInference(let norm): try batchNormInference(norm, inputs, outputs[0])
+    default: try compose(command)
     }
   }
 }

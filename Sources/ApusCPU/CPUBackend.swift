@@ -12,6 +12,7 @@ import Synchronization
 /// work is cut at places that follow from its size alone.
 public final class CPUBackend: Backend {
   public let info: DeviceInfo
+  public var prefersChannelsLast: Bool { true }
   let memory: MemoryPool
   private let launches = Atomic<Int>(0)
   private let synchronizations = Atomic<Int>(0)

@@ -317,8 +317,8 @@ static bool is_empty(const apus_pass *p) { return p->height == 0 || p->width == 
 
 ptrdiff_t apus_convolve_input_scratch(const apus_convolution *c) {
   ptrdiff_t floats = 0;
-  for (ptrdiff_t y = 0; y < c->stride_height; y++)
-    for (ptrdiff_t x = 0; x < c->stride_width; x++) {
+  for (ptrdiff_t y = 0; y < apus_least(c->stride_height, c->height); y++)
+    for (ptrdiff_t x = 0; x < apus_least(c->stride_width, c->width); x++) {
       const apus_pass pass = input_pass(c, y, x);
       if (is_empty(&pass) || pass.taps_y == 0 || pass.taps_x == 0) continue;
       floats = apus_most(floats, apus_pass_scratch(&pass));
@@ -341,8 +341,8 @@ static void clear_rows(void *context, ptrdiff_t begin, ptrdiff_t end) {
 
 void apus_convolve_input_gradient(
     const apus_convolution *c, const float *dy, const float *weight, float *dx, float *scratch) {
-  for (ptrdiff_t y = 0; y < c->stride_height; y++)
-    for (ptrdiff_t x = 0; x < c->stride_width; x++) {
+  for (ptrdiff_t y = 0; y < apus_least(c->stride_height, c->height); y++)
+    for (ptrdiff_t x = 0; x < apus_least(c->stride_width, c->width); x++) {
       apus_pass pass = input_pass(c, y, x);
       if (is_empty(&pass)) continue;
       pass.in = dy;

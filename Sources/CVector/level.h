@@ -81,12 +81,43 @@ typedef struct {
   void (*gradient_rows)(
       const apus_pixels *pixels, const float *x, ptrdiff_t lines, const float *dy, float *c,
       ptrdiff_t columns, bool adds);
+  void (*winograd_input)(
+      const float *const *pixels, ptrdiff_t channels, float *to, ptrdiff_t step);
+  void (*winograd_output)(
+      int m, const float *from, ptrdiff_t step, ptrdiff_t channels, const apus_ending *ending,
+      float *out, ptrdiff_t row, ptrdiff_t pixel, ptrdiff_t rows, ptrdiff_t columns);
+  void (*winograd_weight)(int r, const float *from, ptrdiff_t tap, float *to, ptrdiff_t step);
+  void (*winograd_gradient)(
+      int m, const float *const *pixels, ptrdiff_t channels, float *to, ptrdiff_t step, float *sum);
+  void (*winograd_weight_gradient)(int r, const float *from, ptrdiff_t step, float *to);
   void (*depthwise_row)(
       const apus_runs *runs, const float *x, ptrdiff_t pixels, const float *w, ptrdiff_t channels,
       const apus_ending *ending, float *out, ptrdiff_t step);
   void (*depthwise_gradient)(
       const float *x, ptrdiff_t pixel, ptrdiff_t column, ptrdiff_t taps, ptrdiff_t pixels,
       const float *dy, ptrdiff_t channels, float *sums);
+  // Pooling and batch normalisation: see loops/pooling.h and loops/batchnorm.h.
+  void (*max_pixel)(
+      const float *x, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t row, ptrdiff_t column, int32_t at,
+      int32_t at_row, int32_t at_column, ptrdiff_t channels, float *out, int32_t *indices);
+  void (*max_pixel_backward)(
+      const float *dy, const int32_t *indices, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t row,
+      ptrdiff_t column, int32_t at, ptrdiff_t channels, float *dx);
+  void (*weighted_pixel)(
+      const float *x, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t row, ptrdiff_t column,
+      const float *y_weights, const float *x_weights, ptrdiff_t channels, float *out);
+  void (*channel_moments)(
+      const float *x, ptrdiff_t rows, ptrdiff_t channels, float *mean, float *squares);
+  void (*channel_affine)(
+      const float *x, ptrdiff_t rows, ptrdiff_t channels, const float *mean, const float *scale,
+      const float *shift, const float *addend, bool relu, float *y);
+  void (*channel_gradient_sums)(
+      const float *x, const float *y, const float *dy, ptrdiff_t rows, ptrdiff_t channels,
+      const float *mean, float *sums, float *products);
+  void (*channel_gradient)(
+      const float *x, const float *y, const float *dy, ptrdiff_t rows, ptrdiff_t channels,
+      const float *mean, const float *scale, const float *mean_dz, const float *slope, float *dx,
+      float *dz);
   /// A tile of VL × VL 4-byte elements, steps in bytes; see `tile_size`.
   void (*transpose)(char *out, ptrdiff_t to, const char *x, ptrdiff_t from);
   int transpose_size;

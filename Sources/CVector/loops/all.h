@@ -20,5 +20,8 @@
 #include "random.h"
 #include "gemm.h"
 #include "convolution.h"
+#include "winograd.h"
 #include "depthwise.h"
+#include "pooling.h"
+#include "batchnorm.h"
 #include "table.h"
