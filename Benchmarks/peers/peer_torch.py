@@ -3,6 +3,7 @@
 A case that this peer does not know is answered with an empty list.
 """
 import json
+import re
 import sys
 import time
 
@@ -23,6 +24,55 @@ def mlp_step():
         torch.nn.Linear(512, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     x, y = torch.randn(128, 784), torch.randint(0, 10, (128,))
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+def convolution(sizes, filters, window, has_gradients):
+    n, c, side = (int(extent) for extent in sizes.split("x"))
+    k, s, p, g = (int(part) for part in re.fullmatch(r"k(\d+)s(\d+)p(\d+)g(\d+)", window).groups())
+    x = torch.randn(n, c, side, side)
+    layer = torch.nn.Conv2d(c, int(filters), k, s, p, groups=g)
+    if not has_gradients:
+        def forward():
+            with torch.no_grad():
+                layer(x)
+
+        return forward
+    # Images with three channels are data.
+    x.requires_grad_(c != 3)
+
+    def both():
+        layer.zero_grad(set_to_none=True)
+        x.grad = None
+        layer(x).sum().backward()
+
+    return both
+
+
+class Convolutional(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(1, 32, 5, padding=2)
+        self.conv2 = torch.nn.Conv2d(32, 64, 5, padding=2)
+        self.fc1 = torch.nn.Linear(3136, 256)
+        self.fc2 = torch.nn.Linear(256, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+def cnn_step():
+    model = Convolutional()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    x, y = torch.randn(128, 1, 28, 28), torch.randint(0, 10, (128,))
 
     def step():
         optimizer.zero_grad(set_to_none=True)
@@ -70,7 +120,9 @@ def make(name):
         return gemm(*(int(extent) for extent in parts[1].split("x")))
     if parts[0] == "softmax":
         return softmax(*(int(extent) for extent in parts[1].split("x")))
-    return {"mlp-step": mlp_step, "chain": chain, "gelu-by-hand": gelu_by_hand, "add": add, "small-ops": small_add}[name]()
+    if parts[0] in ("conv", "convgrad"):
+        return convolution(*parts[1:], parts[0] == "convgrad")
+    return {"mlp-step": mlp_step, "cnn-step": cnn_step, "chain": chain, "gelu-by-hand": gelu_by_hand, "add": add, "small-ops": small_add}[name]()
 
 
 def measure(body, seconds):

@@ -22,7 +22,7 @@ struct BenchCase: Sendable {
   let prepare: @Sendable (Device) throws -> () throws -> Void
 
   static let all: [BenchCase] =
-    gemmCases + elementwiseCases + [
-      .mlpStep, .smallOperations, .smallOperationsHost,
+    gemmCases + elementwiseCases + convolutionCases + [
+      .mlpStep, .cnnStep, .smallOperations, .smallOperationsHost,
     ]
 }

@@ -68,10 +68,19 @@ private let shapes: [Shape] = [
 
 private let small = Values.uniform(-2, 2)
 
+// Direct sums keep to 4e-6. Winograd's algorithm, F(4, 3) and F(2, 5), sums transformed values, which
+// are larger than the products they stand for; 6e-6 was the worst met.
 let convolutionCases: [OpCase] = [
-  OpCase("convolution", .rounding(4e-6, "a sum of products, then the activation"), forward),
-  OpCase("convolutionInputGradient", .rounding(4e-6, "a sum of products"), inputGradients),
-  OpCase("convolutionWeightGradient", .rounding(4e-6, "a sum of products"), weightGradients),
+  OpCase(
+    "convolution",
+    .rounding(8e-6, "a sum of products, perhaps by Winograd's algorithm, then the activation"),
+    forward),
+  OpCase(
+    "convolutionInputGradient",
+    .rounding(8e-6, "a sum of products, perhaps by Winograd's algorithm"), inputGradients),
+  OpCase(
+    "convolutionWeightGradient",
+    .rounding(8e-6, "a sum of products, perhaps by Winograd's algorithm"), weightGradients),
 ]
 
 private var forward: [Trial] {
