@@ -82,6 +82,62 @@ def cnn_step():
     return step
 
 
+def unit(inputs, outputs, kernel, stride, is_folded):
+    """A convolution and its batch normalisation, which inference folds into weight and bias."""
+    convolution = torch.nn.Conv2d(
+        inputs, outputs, kernel, stride, kernel // 2, bias=is_folded)
+    return convolution if is_folded else torch.nn.Sequential(
+        convolution, torch.nn.BatchNorm2d(outputs))
+
+
+class Block(torch.nn.Module):
+    def __init__(self, inputs, outputs, stride, is_folded):
+        super().__init__()
+        self.first = unit(inputs, outputs, 3, stride, is_folded)
+        self.second = unit(outputs, outputs, 3, 1, is_folded)
+        self.shortcut = torch.nn.Identity()
+        if inputs != outputs:
+            self.shortcut = unit(inputs, outputs, 1, stride, is_folded)
+
+    def forward(self, x):
+        return F.relu(self.second(F.relu(self.first(x))) + self.shortcut(x))
+
+
+def resnet20(is_folded):
+    layers, inputs = [unit(3, 16, 3, 1, is_folded), torch.nn.ReLU()], 16
+    for outputs in (16, 32, 64):
+        for block in range(3):
+            stride = 2 if block == 0 and inputs != outputs else 1
+            layers.append(Block(inputs, outputs, stride, is_folded))
+            inputs = outputs
+    return torch.nn.Sequential(
+        *layers, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(64, 10))
+
+
+def resnet20_step():
+    model = resnet20(False)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    x, y = torch.randn(64, 3, 32, 32), torch.randint(0, 10, (64,))
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+def resnet20_inference(batch):
+    model = resnet20(True).eval()
+    x = torch.randn(batch, 3, 32, 32)
+
+    def forward():
+        with torch.inference_mode():
+            model(x)
+
+    return forward
+
+
 def softmax(rows, columns):
     x = torch.randn(rows, columns)
     return lambda: torch.softmax(x, -1)
@@ -122,7 +178,13 @@ def make(name):
         return softmax(*(int(extent) for extent in parts[1].split("x")))
     if parts[0] in ("conv", "convgrad"):
         return convolution(*parts[1:], parts[0] == "convgrad")
-    return {"mlp-step": mlp_step, "cnn-step": cnn_step, "chain": chain, "gelu-by-hand": gelu_by_hand, "add": add, "small-ops": small_add}[name]()
+    if name.startswith("resnet20-inference-"):
+        return resnet20_inference(int(parts[2]))
+    return {
+        "mlp-step": mlp_step, "cnn-step": cnn_step, "resnet20-step": resnet20_step, "chain": chain,
+        "gelu-by-hand": gelu_by_hand,
+        "add": add, "small-ops": small_add,
+    }[name]()
 
 
 def measure(body, seconds):

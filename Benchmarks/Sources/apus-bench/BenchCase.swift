@@ -22,7 +22,7 @@ struct BenchCase: Sendable {
   let prepare: @Sendable (Device) throws -> () throws -> Void
 
   static let all: [BenchCase] =
-    gemmCases + elementwiseCases + convolutionCases + [
+    gemmCases + elementwiseCases + convolutionCases + resNetCases + [
       .mlpStep, .cnnStep, .smallOperations, .smallOperationsHost,
     ]
 }
