@@ -68,13 +68,15 @@ extension Module {
     return state
   }
 
-  /// Replaces all values by name. Nothing is changed unless everything fits.
+  /// Replaces all values by name. Nothing is changed unless everything fits. The counter
+  /// `num_batches_tracked` of PyTorch's batch normalisation is ignored.
   /// - Throws: ``ApusError`` naming missing, unexpected and ill-shaped entries.
   public func load(_ state: [String: Tensor]) throws {
     let named = namedParameters()
     let known = Set(named.map(\.name))
     let missing = known.subtracting(state.keys).sorted()
-    let unexpected = Set(state.keys).subtracting(known).sorted()
+    let unexpected = Set(state.keys).subtracting(known)
+      .filter { !isBatchCounter($0, beside: known) }.sorted()
     let misshapen = named.compactMap { entry -> String? in
       guard let value = state[entry.name] else { return nil }
       return value.shape == entry.parameter.shape && value.dtype == entry.parameter.dtype
@@ -98,6 +100,13 @@ extension Module {
       try entry.parameter.assign(try value.to(entry.parameter.device))
     }
   }
+}
+
+/// Whether a name is that of PyTorch's counter of batches, which only its cumulative averages need.
+private func isBatchCounter(_ name: String, beside known: Set<String>) -> Bool {
+  let counter = "num_batches_tracked"
+  guard name.hasSuffix(counter) else { return false }
+  return known.contains(name.dropLast(counter.count) + "running_mean")
 }
 
 private func collect(_ mirror: Mirror, prefix: String, into found: inout [NamedParameter]) {

@@ -76,14 +76,94 @@ struct DescriptionTests {
       error?.description.contains(part) == true, "\(error.map(String.init(describing:)) ?? "")")
   }
 
-  @Test func presetsTakeShapesFromTheData() throws {
+  /// Small images, large ones, color or not; other data only where the model flattens.
+  @Test(arguments: Preset.all.map(\.name), [[1, 8, 8], [1, 28, 28], [3, 32, 32], [3, 17, 9]])
+  func presetsTakeShapesFromTheData(_ name: String, _ shape: [Int]) throws {
+    let description = try Preset.named(name).description(inputShape: shape, classCount: 7)
+    let graph = try GraphModel(description, key: RandomKey(1), on: device)
+    #expect(graph.outputShapes == [[7]])
+    let again = try ModelDescription(
+      json: Data(try graph.description.json().utf8), source: "again")
+    #expect(again == graph.description)
+    guard name != "resnet18" || shape[1] < 28 else { return }  // Minutes on the naive device.
+    #expect(try graph(try Tensor.ones([2] + shape, on: device), .evaluation).shape == [2, 7])
+  }
+
+  @Test func presetsSayWhatTheyNeed() throws {
     for preset in Preset.all {
       let description = preset.description(inputShape: [2, 5], classCount: 7)
-      let graph = try GraphModel(description, key: RandomKey(1), on: device)
-      #expect(graph.outputShapes == [[7]])
-      #expect(try graph(try Tensor.ones([3, 2, 5], on: device), .evaluation).shape == [3, 7])
+      if description.layers.contains(where: { $0.type == "Conv2d" }) {
+        let error = #expect(throws: ApusError.self) {
+          try GraphModel(description, key: RandomKey(1), on: device)
+        }
+        #expect(error?.description.contains("[channels, height, width]") == true)
+      } else {
+        #expect(
+          try GraphModel(description, key: RandomKey(1), on: device).outputShapes == [[7]])
+      }
     }
     #expect(throws: ApusError.self) { try Preset.named("transformer") }
+  }
+
+  /// Names and sizes as published.
+  @Test func presetsHaveTheirPublishedSizes() throws {
+    func count(_ name: String, _ shape: [Int], _ classes: Int) throws -> Int {
+      let graph = try GraphModel(
+        try Preset.named(name).description(inputShape: shape, classCount: classes),
+        key: RandomKey(1), on: device)
+      return graph.parameters().filter(\.isTrainable).reduce(0) { $0 + $1.count }
+    }
+    // He et al. 2016 give 0.27 M for ResNet-20, torchvision 11 689 512 for resnet18.
+    #expect(try count("resnet20", [3, 32, 32], 10) == 269_722)
+    #expect(try count("resnet18", [3, 224, 224], 1000) == 11_689_512)
+    #expect(try count("lenet", [1, 28, 28], 10) == 61_706)
+  }
+
+  @Test(arguments: [
+    (#""type": "Conv2d", "kernelSize": 3"#, "outChannels"),
+    (#""type": "Conv2d", "outChannels": 4"#, "kernelSize"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": 9"#, "needs 9"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": [3, 3, 3]"#, "[height, width]"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": -3"#, "kernelSize"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": 1e18"#, "kernelSize"),
+    (#""type": "Conv2d", "outChannels": 1e9, "kernelSize": 3"#, "outChannels"),
+    (
+      #""type": "Conv2d", "outChannels": 1e6, "kernelSize": [1e3, 1e3], "padding": 1e3"#,
+      "too large"
+    ),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": 3, "padding": 1e6"#, "too large"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": 3, "groups": 2"#, "groups 2"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": 3, "inChannels": 2"#, "inChannels is 2"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": 3, "padding": "half""#, "half"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": 3, "paddingMode": "mirror""#, "mirror"),
+    (#""type": "Conv2d", "outChannels": 4, "kernelSize": 3, "activation": "Relu""#, "Relu"),
+    (#""type": "Conv1d", "outChannels": 4, "kernelSize": 3"#, "[channels, length]"),
+    (
+      #""type": "ConvTranspose2d", "outChannels": 4, "kernelSize": 3, "stride": 1e6, "padding": 0"#,
+      "too large"
+    ),
+    (#""type": "ConvTranspose2d", "outChannels": 4, "kernelSize": 1, "padding": 4"#, "no result"),
+    (#""type": "MaxPool2d", "kernelSize": 2, "padding": 2"#, "half"),
+    (#""type": "MaxPool2d", "kernelSize": 2, "size": 2"#, "'size'"),
+    (#""type": "AvgPool2d", "kernelSize": 7"#, "needs 7"),
+    (#""type": "AdaptiveAvgPool2d", "outputSize": 0"#, "outputSize"),
+    (#""type": "BatchNorm2d", "numFeatures": 4"#, "numFeatures is 4"),
+    (#""type": "BatchNorm1d""#, "BatchNorm1d"),
+    (#""type": "GroupNorm", "numGroups": 2"#, "groups 2"),
+    (#""type": "GroupNorm", "numGroups": 0"#, "groups 0"),
+    (#""type": "Upsample""#, "scaleFactor"),
+    (#""type": "Upsample", "size": 4, "mode": "cubic""#, "cubic"),
+    (#""type": "Upsample", "scaleFactor": 1e9"#, "scale"),
+    (#""type": "Shortcut", "outChannels": 2"#, "more than"),
+  ])
+  func namesTheMistakeInLayersOnImages(_ attributes: String, _ part: String) throws {
+    let error = #expect(throws: ApusError.self) {
+      try model(
+        #"{"inputShape": [3, 6, 6], "layers": [{"name": "here", "# + attributes + "}]}")
+    }
+    #expect(
+      error?.description.contains(part) == true && error?.description.contains("here") == true,
+      "\(error.map(String.init(describing:)) ?? "")")
   }
 
   @Test func resolvedAgreesWithTheData() throws {

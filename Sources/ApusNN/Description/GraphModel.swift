@@ -21,7 +21,7 @@ public struct GraphModel: Layer {
   /// Names and shapes of the inputs.
   public let inputs: [(name: String, shape: [Int])]
   private let outputs: [Int]
-  private let lastUse: [Int]
+  private let plan: ExecutionPlan
 
   /// Builds and initialises the layers.
   /// - Throws: ``ApusError`` naming the layer that does not fit.
@@ -90,12 +90,7 @@ public struct GraphModel: Layer {
         }
         return place
       }
-    var lastUse = [Int](repeating: -1, count: shapes.count)
-    for (index, node) in nodes.enumerated() {
-      for source in node.inputs { lastUse[source] = index }
-    }
-    for output in outputs { lastUse[output] = nodes.count }
-    self.lastUse = lastUse
+    plan = ExecutionPlan(nodes, inputCount: inputs.count, outputs: outputs)
   }
 
   public var outputShapes: [[Int]] {
@@ -120,9 +115,39 @@ public struct GraphModel: Layer {
     return results[0]
   }
 
-  /// Runs the graph.
+  /// Runs the graph; layers that can run in one operation do.
   /// - Parameter x: One tensor per input, in the order of ``inputs``, with a batch axis first.
   public func callAsFunction(_ x: [Tensor], _ context: Context) throws -> [Tensor] {
+    try requireInputs(x)
+    var values: [Tensor?] = x + [Tensor?](repeating: nil, count: nodes.count)
+    for (index, step) in plan.steps.enumerated() {
+      let node = nodes[step.node]
+      values[step.result] = try node.built.run(
+        node.inputs.compactMap { values[$0] }, addend: step.addend.flatMap { values[$0] },
+        activation: step.activation, context)
+      // What no later step reads is let go.
+      for source in node.inputs + (step.addend.map { [$0] } ?? [])
+      where plan.lastUse[source] == index { values[source] = nil }
+    }
+    return outputs.compactMap { values[$0] }
+  }
+
+  /// Runs the graph one layer at a time and shows every result.
+  /// - Parameter observe: Gets each layer with its result, and gives what later layers read instead.
+  public func observed(
+    _ x: [Tensor], _ context: Context, _ observe: (Node, Tensor) throws -> Tensor
+  ) throws -> [Tensor] {
+    try requireInputs(x)
+    var values = x
+    for node in nodes {
+      let result = try node.built.run(
+        node.inputs.map { values[$0] }, addend: nil, activation: nil, context)
+      values.append(try observe(node, result))
+    }
+    return outputs.map { values[$0] }
+  }
+
+  private func requireInputs(_ x: [Tensor]) throws {
     guard x.count == inputs.count else {
       throw ApusError(
         .value, operation: description.name ?? "model",
@@ -134,15 +159,6 @@ public struct GraphModel: Layer {
         .shape, operation: description.name ?? "model",
         "input '\(input.name)' has shape \(tensor.shape); expected [batch] + \(input.shape)")
     }
-    var values: [Tensor?] = x
-    values.reserveCapacity(inputs.count + nodes.count)
-    for (index, node) in nodes.enumerated() {
-      let arguments = node.inputs.compactMap { values[$0] }
-      values.append(try node.built.run(arguments, context))
-      // What no later layer reads is let go.
-      for source in node.inputs where lastUse[source] == index { values[source] = nil }
-    }
-    return outputs.compactMap { values[$0] }
   }
 }
 
@@ -150,16 +166,20 @@ extension BuiltLayer {
   var parameters: [NamedParameter] {
     switch kind {
     case .layer(let layer): layer.namedParameters()
-    case .linear(let layer, _): layer.namedParameters()
+    case .epilogue(let layer, _): layer.namedParameters()
     case .add, .multiply, .concatenate: []
     }
   }
 
-  func run(_ inputs: [Tensor], _ context: Context) throws -> Tensor {
+  /// - Parameters:
+  ///   - addend: With `activation` what follows the layer; nil for all but `epilogue`.
+  func run(
+    _ inputs: [Tensor], addend: Tensor?, activation: UnaryOp?, _ context: Context
+  ) throws -> Tensor {
     switch kind {
     case .layer(let layer): return try layer(inputs[0], context)
-    case .linear(let layer, let activation):
-      return try layer(inputs[0], activation: activation, context)
+    case .epilogue(let layer, let own):
+      return try layer(inputs[0], addend: addend, activation: own ?? activation, context)
     case .add: return try inputs.dropFirst().reduce(inputs[0]) { try $0 + $1 }
     case .multiply: return try inputs.dropFirst().reduce(inputs[0]) { try $0 * $1 }
     case .concatenate(let axis): return try .concatenated(inputs, axis: axis)

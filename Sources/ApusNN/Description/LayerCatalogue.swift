@@ -5,8 +5,8 @@ import ApusTensor
 struct BuiltLayer: Sendable {
   enum Kind: Sendable {
     case layer(any Layer)
-    /// A linear layer and its activation, one operation.
-    case linear(Linear, UnaryOp?)
+    /// A layer that takes what follows it into its own pass, and the activation it brings itself.
+    case epilogue(any EpilogueLayer, UnaryOp?)
     case add, multiply
     case concatenate(axis: Int)
   }
@@ -16,11 +16,12 @@ struct BuiltLayer: Sendable {
 
 /// What a description can name.
 enum LayerCatalogue {
-  static let types = [
-    "Add", "Concatenate", "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "Identity", "LayerNorm",
-    "LeakyReLU", "Linear", "LogSoftmax", "Multiply", "ReLU", "SiLU", "Sigmoid", "Softmax",
-    "Softplus", "Tanh",
-  ]
+  static let types =
+    ([
+      "Add", "Concatenate", "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "Identity",
+      "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Multiply", "ReLU", "SiLU", "Sigmoid",
+      "Softmax", "Softplus", "Tanh",
+    ] + imageTypes).sorted()
 
   /// Makes the layer, checks that it fits its inputs.
   static func build(
@@ -36,7 +37,12 @@ enum LayerCatalogue {
       guard inputs.count == 1 else {
         throw reader.error("takes one input, not \(inputs.count)")
       }
-      built = try single(description.type, inputs[0], &reader, parameters)
+      do {
+        built = try single(description.type, inputs[0], &reader, parameters)
+      } catch let error as ApusError where description.type.hasPrefix(error.operation) {
+        // A layer names its type; here the place in the model says more.
+        throw reader.error(error.message)
+      }
     }
     try reader.finish()
     return built
@@ -78,6 +84,7 @@ enum LayerCatalogue {
       return BuiltLayer(kind: .layer(layer), outputShape: shape)
     case "Identity": return BuiltLayer(kind: .layer(Identity()), outputShape: shape)
     default:
+      if let layer = try image(type, shape, &reader, parameters) { return layer }
       guard let layer = try activation(type, &reader) else {
         throw reader.error("is an unknown type; known are \(types.joined(separator: ", "))")
       }
@@ -97,23 +104,26 @@ enum LayerCatalogue {
     guard outFeatures > 0, outFeatures <= 1 << 24, inFeatures <= 1 << 24,
       inFeatures * outFeatures <= 1 << 31
     else { throw reader.error("outFeatures is \(outFeatures); it must be positive and sensible") }
-    var function: UnaryOp?
-    if let name = try reader.text("activation") {
-      var bare = AttributeReader(
-        LayerDescription(name: reader.layer.name, type: name), classCount: nil)
-      guard let layer = try activation(name, &bare) else {
-        throw reader.error("'\(name)' is no activation")
-      }
-      function = layer.function
-    }
+    let function = try activation(named: try reader.text("activation"), reader)
     let layer = try parameters.linear(
       reader.layer.name, inFeatures, outFeatures, bias: try reader.bool("bias", default: true),
       initializer: try initializer(&reader))
     return BuiltLayer(
-      kind: .linear(layer, function), outputShape: shape.dropLast() + [outFeatures])
+      kind: .epilogue(layer, function), outputShape: shape.dropLast() + [outFeatures])
   }
 
-  private static func initializer(_ reader: inout AttributeReader) throws -> Initializer? {
+  /// The function of an `activation` attribute, with its defaults.
+  static func activation(named name: String?, _ reader: AttributeReader) throws -> UnaryOp? {
+    guard let name else { return nil }
+    var bare = AttributeReader(
+      LayerDescription(name: reader.layer.name, type: name), classCount: nil)
+    guard let layer = try activation(name, &bare) else {
+      throw reader.error("'\(name)' is no activation")
+    }
+    return layer.function
+  }
+
+  static func initializer(_ reader: inout AttributeReader) throws -> Initializer? {
     switch try reader.text("initializer") {
     case nil: nil
     case "xavierUniform": .xavierUniform()

@@ -4,7 +4,7 @@ import ApusDevice
 public struct Preset: Sendable {
   public let name: String
   public let summary: String
-  private let make: @Sendable (_ inputShape: [Int], _ classCount: Int) -> [LayerDescription]
+  let make: @Sendable (_ inputShape: [Int], _ classCount: Int) -> [LayerDescription]
 
   /// The description for data of that shape.
   public func description(inputShape: [Int], classCount: Int) -> ModelDescription {
@@ -14,7 +14,9 @@ public struct Preset: Sendable {
   }
 
   /// All presets, by name.
-  public static let all: [Preset] = [linear, mlp, mlpSmall]
+  public static let all: [Preset] = [
+    linear, mlp, mlpSmall, lenet, cnnSmall, resnet20, resnet18, mobilenetSmall,
+  ]
 
   /// - Throws: ``ApusError`` that lists the names there are.
   public static func named(_ name: String) throws -> Preset {

@@ -81,4 +81,20 @@ public struct ModelFile: Sendable {
     for (key, value) in extras { metadata[Self.prefix + key] = value }
     return metadata
   }
+
+  /// A described model with the weights of a safetensors file that another program wrote: a PyTorch
+  /// `state_dict` whose names and shapes are those of the model. Shorter floats become `float32`.
+  /// - Throws: ``ApusError`` that names the file and what does not fit.
+  public static func graph(
+    _ description: ModelDescription, weights path: String, on device: Device
+  ) throws -> GraphModel {
+    let state = try Safetensors(path: path).tensors(on: device).mapValues { tensor in
+      [.float16, .bfloat16, .float64].contains(tensor.dtype) ? try tensor.to(.float32) : tensor
+    }
+    do {
+      return try GraphModel(description, state: state)
+    } catch let error as ApusError {
+      throw ApusError(error.kind, operation: path, "[\(error.operation)] \(error.message)")
+    }
+  }
 }

@@ -5,7 +5,7 @@ import ApusTensor
 ///
 /// `weight` is `[outFeatures, inFeatures]`, `bias` `[outFeatures]`; names, layout and default
 /// initialisation are those of `torch.nn.Linear`: both uniform within `±1/√inFeatures`.
-public struct Linear: Layer {
+public struct Linear: EpilogueLayer {
   public let weight: Parameter
   public let bias: Parameter?
 
@@ -40,15 +40,18 @@ public struct Linear: Layer {
   public var inFeatures: Int { weight.shape[1] }
   public var outFeatures: Int { weight.shape[0] }
 
-  public func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor {
-    try self(x, activation: nil, context)
-  }
-
   /// The layer and an activation in one operation.
   public func callAsFunction(
     _ x: Tensor, activation: UnaryOp?, _ context: Context
   ) throws -> Tensor {
     try x.linear(
       try context[weight], bias: try bias.map { try context[$0] }, activation: activation)
+  }
+
+  public func callAsFunction(
+    _ x: Tensor, addend: Tensor?, activation: UnaryOp?, _ context: Context
+  ) throws -> Tensor {
+    guard let addend else { return try self(x, activation: activation, context) }
+    return try self(x, activation: nil, context).finished(addend: addend, activation: activation)
   }
 }

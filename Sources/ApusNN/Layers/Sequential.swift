@@ -3,8 +3,9 @@ import ApusTensor
 
 /// Layers one after the other; parameters are named by position: `0.weight`.
 ///
-/// A ``Linear`` followed by an activation runs as one operation.
-public struct Sequential: Layer {
+/// An ``EpilogueLayer`` such as ``Linear``, ``Conv2d`` or ``BatchNorm2d`` and an activation after it run
+/// as one operation.
+public struct Sequential: EpilogueLayer {
   public let layers: [any Layer]
 
   public init(_ layers: [any Layer]) { self.layers = layers }
@@ -17,17 +18,28 @@ public struct Sequential: Layer {
     }
   }
 
-  public func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor {
+  public func callAsFunction(
+    _ x: Tensor, addend: Tensor?, activation: UnaryOp?, _ context: Context
+  ) throws -> Tensor {
+    guard !layers.isEmpty else { return try x.finished(addend: addend, activation: activation) }
     var x = x
     var index = 0
     while index < layers.count {
       let layer = layers[index]
       index += 1
-      if let linear = layer as? Linear, index < layers.count,
-        let activation = layers[index] as? any ActivationLayer
+      if index == layers.count, addend != nil || activation != nil {
+        guard let layer = layer as? any EpilogueLayer else {
+          return try layer(x, context).finished(addend: addend, activation: activation)
+        }
+        return try layer(x, addend: addend, activation: activation, context)
+      }
+      if let layer = layer as? any EpilogueLayer, index < layers.count,
+        let function = (layers[index] as? any ActivationLayer)?.function
       {
-        x = try linear(x, activation: activation.function, context)
+        let isLast = index + 1 == layers.count
+        x = try layer(x, addend: nil, activation: function, context)
         index += 1
+        if isLast { return try x.finished(addend: addend, activation: activation) }
       } else {
         x = try layer(x, context)
       }
