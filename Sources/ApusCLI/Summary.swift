@@ -120,7 +120,7 @@ struct Presets: ParsableCommand {
 
   func run() throws {
     for preset in Preset.all {
-      let name = preset.name.padding(toLength: 12, withPad: " ", startingAt: 0)
+      let name = preset.name.padding(toLength: 15, withPad: " ", startingAt: 0)
       try Console.print("\(name)  \(preset.summary)")
     }
   }

@@ -72,7 +72,7 @@ public struct Classifier: Sendable {
     return ModelFile(model, classNames: classNames, extras: extras)
   }
 
-  /// Evaluates raw labelled examples.
+  /// Evaluates raw labelled examples, with batch normalisations folded into convolutions.
   /// - Throws: ``ApusError`` where shape or classes of the data do not fit.
   public func evaluate(_ data: Dataset) throws -> Evaluation {
     try requireShape(data.featureShape, data.name)
@@ -82,17 +82,20 @@ public struct Classifier: Sendable {
         "has classes \(data.classNames.prefix(12)), the model knows \(classNames.prefix(12))")
     }
     return try Evaluation(
-      of: model, source: try BatchSource(data, preprocessing: preprocessing, on: device),
+      of: try model.folded(),
+      source: try BatchSource(data, preprocessing: preprocessing, on: device),
       labels: data.labels)
   }
 
   /// Class probabilities of raw examples, row-major `[count, classes]`.
   public func probabilities(_ data: Dataset) throws -> [Float] {
     try requireShape(data.featureShape, data.name)
+    let folded = try model.folded()
+    let size = Evaluation.batchSize(for: folded)
     // In parts, so that images of bytes are not all floats at once.
-    return try stride(from: 0, to: data.count, by: Evaluation.batchSize).flatMap { start in
-      let part = try data.subset(Array(start..<min(start + Evaluation.batchSize, data.count)))
-      return try model.probabilities(
+    return try stride(from: 0, to: data.count, by: size).flatMap { start in
+      let part = try data.subset(Array(start..<min(start + size, data.count)))
+      return try folded.probabilities(
         of: try preprocessing.applied(to: part).features, on: device)
     }
   }

@@ -12,8 +12,12 @@ public struct Evaluation: Sendable {
   public let loss: Double
   public let accuracy: Double
 
-  /// Examples that go through the model at once.
-  static let batchSize = 1024
+  /// Examples that go through the model at once: many, but for models of large feature maps only so
+  /// many that the largest map has some ten million values.
+  static func batchSize(for model: any Layer) -> Int {
+    let largest = (model as? GraphModel)?.nodes.map { $0.outputShape.reduce(1, *) }.max() ?? 1
+    return min(1024, max(1, (10 << 20) / max(largest, 1)))
+  }
 
   /// Runs the model over all examples of a preprocessed data set.
   /// - Parameter model: Gives logits `[N, C]`.
@@ -27,8 +31,9 @@ public struct Evaluation: Sendable {
     }
     var found: [Tensor] = []
     var losses: [Tensor] = []
-    for start in stride(from: 0, to: source.count, by: Self.batchSize) {
-      let (x, y) = try source.batch(start..<min(start + Self.batchSize, source.count))
+    let size = Self.batchSize(for: model)
+    for start in stride(from: 0, to: source.count, by: size) {
+      let (x, y) = try source.batch(start..<min(start + size, source.count))
       let logits = try model(x, .evaluation)
       losses.append(try crossEntropy(logits, y, reduction: .sum))
       found.append(try logits.argMax(axis: 1))
@@ -60,8 +65,9 @@ extension GraphModel {
     }
     let count = features.count / size
     var parts: [Tensor] = []
-    for start in stride(from: 0, to: count, by: Evaluation.batchSize) {
-      let end = min(start + Evaluation.batchSize, count)
+    let batchSize = Evaluation.batchSize(for: self)
+    for start in stride(from: 0, to: count, by: batchSize) {
+      let end = min(start + batchSize, count)
       let x = try Tensor(
         Array(features[start * size..<end * size]), shape: [end - start] + shape, on: device)
       parts.append(try self(x, .evaluation).softmax(axis: 1))

@@ -57,10 +57,19 @@ struct InformationTests {
     let text = try await succeed("presets", in: folder).output
     for preset in Preset.all {
       #expect(text.contains(preset.name) && text.contains(preset.summary))
-      try await succeed(
-        "train --data iris --model \(preset.name) --epochs 1 --output m.safetensors --quiet",
-        in: folder)
+      try await succeed("summary --model \(preset.name) --input-shape 3,32,32", in: folder)
     }
+    for name in ["linear", "mlp", "mlp-small"] {
+      try await succeed(
+        "train --data iris --model \(name) --epochs 1 --output m.safetensors --quiet", in: folder)
+    }
+    // A table is no image.
+    let run = try await apus(
+      "train --data iris --model lenet --epochs 1 --output n.safetensors", in: folder)
+    #expect(run.code == 1 && run.errors.contains("[channels, height, width]"))
+    try await succeed(
+      "train --data digits --model lenet --epochs 1 --device cpu --output m.safetensors --quiet",
+      in: folder)
   }
 
   @Test func demo() async throws {
