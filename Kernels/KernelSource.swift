@@ -17,4 +17,13 @@ public enum KernelSource {
   public static var gemmCPU: [UInt8] { PackageResources.gemm_cpu_cl }
   public static var gemmVector: [UInt8] { PackageResources.gemm_vector_cl }
   public static var gemmGPU: [UInt8] { PackageResources.gemm_gpu_cl }
+  /// What both kinds of convolutions share; precedes them.
+  public static var convolution: [UInt8] { PackageResources.convolution_cl }
+  public static var convolutionCPU: [UInt8] { PackageResources.convolution_cpu_cl }
+  public static var convolutionGPU: [UInt8] { PackageResources.convolution_gpu_cl }
+  /// The walk over images; precedes the files that use it.
+  public static var images: [UInt8] { PackageResources.images_cl }
+  public static var depthwise: [UInt8] { PackageResources.depthwise_cl }
+  public static var pooling: [UInt8] { PackageResources.pooling_cl }
+  public static var batchNorm: [UInt8] { PackageResources.batchnorm_cl }
 }

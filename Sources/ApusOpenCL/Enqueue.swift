@@ -54,11 +54,25 @@ extension OpenCLBackend {
       try linearActivationBackward(command, activation)
     case .optimizerStep(let step): try optimizerStep(command, step)
     case .sumOfSquares: try sumOfSquares(command)
-    case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
-      .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
-      .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
-      .batchNormInference:
-      try compose(command)
+    case .convolution(let convolution, let activation):
+      try self.convolution(command, convolution, activation)
+    case .convolutionInputGradient(let convolution):
+      try convolutionInputGradient(command, convolution)
+    case .convolutionWeightGradient(let convolution):
+      try convolutionWeightGradient(command, convolution)
+    case .maxPool(let window): try maxPool(command, window)
+    case .maxPoolBackward(let window): try maxPoolBackward(command, window)
+    case .averagePool(let window, let countsPadding):
+      try averagePool(command, window, countsPadding: countsPadding)
+    case .averagePoolBackward(let window, let countsPadding):
+      try averagePoolBackward(command, window, countsPadding: countsPadding)
+    case .adaptiveAveragePool: try adaptivePool(command, .adaptive_pool)
+    case .adaptiveAveragePoolBackward: try adaptivePool(command, .adaptive_pool_backward)
+    case .upsample(let upsampling): try upsample(command, upsampling)
+    case .upsampleBackward(let upsampling): try upsampleBackward(command, upsampling)
+    case .batchNorm(let norm): try batchNorm(command, norm)
+    case .batchNormBackward(let norm): try batchNormBackward(command, norm)
+    case .batchNormInference(let norm): try batchNormInference(command, norm)
     }
   }
 

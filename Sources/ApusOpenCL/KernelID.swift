@@ -8,6 +8,9 @@ enum KernelProgram: Int, CaseIterable {
   case optimizer, random, chain
   // One program per height of the register tile or edge of the local tile; `gemm` combines the parts of a cut depth.
   case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128
+  // One program per width of a panel.
+  case convolution, convolution1, convolution2, convolutionShared
+  case depthwise, pooling, batchNorm
 
   var name: String { "\(self)" }
 
@@ -31,6 +34,14 @@ enum KernelProgram: Int, CaseIterable {
       case .gemmVector: KernelSource.functions + KernelSource.gemm + KernelSource.gemmVector
       case .gemm64: Self.gemmGPU(tile: 64)
       case .gemm128: Self.gemmGPU(tile: 128)
+      case .convolution: KernelSource.convolution
+      case .convolution1: Self.convolutionCPU(vectors: 1)
+      case .convolution2: Self.convolutionCPU(vectors: 2)
+      case .convolutionShared:
+        KernelSource.functions + KernelSource.convolution + KernelSource.convolutionGPU
+      case .depthwise: KernelSource.functions + KernelSource.images + KernelSource.depthwise
+      case .pooling: KernelSource.images + KernelSource.pooling
+      case .batchNorm: KernelSource.functions + KernelSource.batchNorm
       }
     let part =
       switch self {
@@ -43,6 +54,11 @@ enum KernelProgram: Int, CaseIterable {
   private static func gemmCPU(rows: Int) -> [UInt8] {
     Array("#define ROWS \(rows)\n".utf8) + KernelSource.functions + KernelSource.gemm
       + KernelSource.gemmCPU
+  }
+
+  private static func convolutionCPU(vectors: Int) -> [UInt8] {
+    Array("#define VECTORS \(vectors)\n".utf8) + KernelSource.functions + KernelSource.convolution
+      + KernelSource.convolutionCPU
   }
 
   private static func gemmGPU(tile: Int) -> [UInt8] {
@@ -79,6 +95,17 @@ enum KernelID: Int, CaseIterable {
   case gemm_vector, gemm_shared_64, gemm_shared_128
   // chain.cl
   case elementwise_chain
+  // convolution.cl, convolution_cpu.cl, convolution_gpu.cl
+  case conv_pack, conv_pad, conv_unpack, conv_overlap
+  case conv_tile_1, conv_weights_1, conv_tile_2, conv_weights_2, conv_shared, weights_shared
+  // depthwise.cl
+  case depthwise, depthwise_input, depthwise_weights
+  // pooling.cl
+  case max_pool, max_pool_backward, average_pool, average_pool_backward
+  case adaptive_pool, adaptive_pool_backward, resize, resize_backward
+  // batchnorm.cl
+  case batch_norm_parts, batch_norm_statistics, batch_norm_given, batch_norm_apply
+  case batch_norm_gradient_parts, batch_norm_gradient_sums, batch_norm_gradient_apply
 
   var name: String { "\(self)" }
 
@@ -100,6 +127,9 @@ enum KernelID: Int, CaseIterable {
     if position <= Self.layer_norm_parameters.rawValue { return .rowsRest }
     if position <= Self.sum_of_squares.rawValue { return .optimizer }
     if position <= Self.dropout.rawValue { return .random }
+    if position >= Self.batch_norm_parts.rawValue { return .batchNorm }
+    if position >= Self.max_pool.rawValue { return .pooling }
+    if position >= Self.depthwise.rawValue { return .depthwise }
     switch self {
     case .gemm_tile_4: return .gemm4
     case .gemm_tile_6: return .gemm6
@@ -109,6 +139,10 @@ enum KernelID: Int, CaseIterable {
     case .gemm_shared_64: return .gemm64
     case .gemm_shared_128: return .gemm128
     case .elementwise_chain: return .chain
+    case .conv_pack, .conv_pad, .conv_unpack, .conv_overlap: return .convolution
+    case .conv_tile_1, .conv_weights_1: return .convolution1
+    case .conv_tile_2, .conv_weights_2: return .convolution2
+    case .conv_shared, .weights_shared: return .convolutionShared
     default: return .gemm
     }
   }

@@ -46,6 +46,9 @@ public final class OpenCLBackend: Backend {
 
   public var counters: DeviceCounters { runtime.counters }
 
+  /// Kernels read runs of channels, so a pixel is one load.
+  public var prefersChannelsLast: Bool { true }
+
   public func allocate(byteCount: Int) throws -> Storage {
     OpenCLStorage(
       buffer: try runtime.allocate(bytes: byteCount), byteCount: byteCount, runtime: runtime)
