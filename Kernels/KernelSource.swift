@@ -19,6 +19,9 @@ public enum KernelSource {
   public static var gemmGPU: [UInt8] { PackageResources.gemm_gpu_cl }
   /// What both kinds of convolutions share; precedes them.
   public static var convolution: [UInt8] { PackageResources.convolution_cl }
+  /// Register tiles for CPU kinds; precedes the files that use them.
+  public static var registers: [UInt8] { PackageResources.registers_cl }
+  public static var winogradCPU: [UInt8] { PackageResources.winograd_cpu_cl }
   public static var convolutionCPU: [UInt8] { PackageResources.convolution_cpu_cl }
   public static var convolutionGPU: [UInt8] { PackageResources.convolution_gpu_cl }
   /// The walk over images; precedes the files that use it.

@@ -35,7 +35,12 @@ check() {
 
 APUS_TEST_LARGEST=150 check 'ConformanceTests/agrees'
 # Kernels that share local memory or cut work in parts need more than one tile.
-APUS_TEST_LARGEST=4500 APUS_TEST_CASES="gemm,reduce sum,reduce maximum,softmax,layerNorm,sumOf" \
+APUS_TEST_LARGEST=4500 \
+  APUS_TEST_CASES="gemm,reduce sum,reduce maximum,softmax,layerNorm,sumOf,batchNorm" \
+  check 'ConformanceTests/agrees'
+# Winograd's method needs many tiles.
+APUS_TEST_LARGEST=17000 \
+  APUS_TEST_CASES="convolution of,convolutionInputGradient of,convolutionWeightGradient of" \
   check 'ConformanceTests/agrees'
 APUS_TEST_LARGEST=150 check 'IndexErrorTests'
 echo "check-kernels: clean"

@@ -14,46 +14,10 @@
 //
 // The indirect addresses after Dukhan, "The Indirect Convolution Algorithm" (2019).
 
-#ifndef VECTORS
-#define VECTORS 2
-#endif
-#ifndef APUS_VECTOR_WIDTH
-#define APUS_VECTOR_WIDTH 16
-#endif
-#if APUS_VECTOR_WIDTH >= 16
-#define WIDTH 16
-#define PIXELS 8
-typedef float16 W;
-#define LOAD_W(p) vload16(0, p)
-#else
-#define WIDTH 8
-#define PIXELS 4
-typedef float8 W;
-#define LOAD_W(p) vload8(0, p)
-#endif
-#define PANEL (VECTORS * WIDTH)
 #define ROWS PIXELS
 #define BLOCK 96
 // Taps whose addresses are held at once.
 #define TAPS 32
-
-typedef struct __attribute__((packed)) { W value; } UnalignedW;
-typedef struct __attribute__((packed)) { V value; } UnalignedV;
-
-#if defined(__has_attribute)
-#if __has_attribute(__min_vector_width__)
-#define WIDE __attribute__((__min_vector_width__(32 * WIDTH)))
-#endif
-#endif
-#ifndef WIDE
-#define WIDE
-#endif
-// The innermost loops get all registers to themselves.
-#define SEPARATE static WIDE __attribute__((noinline))
-#define INLINED inline __attribute__((always_inline))
-#define PASTE_(a, b) a##b
-#define PASTE(a, b) PASTE_(a, b)
-#define EACH(i, n) _Pragma("unroll") for (int i = 0; i < n; ++i)
 
 // Addresses as integers; OpenCL C 1.2 has no arrays of vectors of pointers.
 typedef global const float *Source;

@@ -21,10 +21,6 @@ extension OpenCLBackend {
       let image = try source(x, convolution, for: weight.shape[1])
       let tiling = ConvolutionTiling(
         outputs: out.shape[1] / convolution.groups, on: description)
-      let packed = try pack(
-        weight, convolution, tiling, outputStride: weight.layout.strides[0],
-        inputStride: weight.layout.strides[1], outputs: weight.shape[0] / convolution.groups,
-        inputs: weight.shape[1])
       var arguments = ConvolutionArguments()
       try arguments.read(image, groups: convolution.groups, window)
       try arguments.write(target.layout, groups: convolution.groups)
@@ -35,10 +31,25 @@ extension OpenCLBackend {
         arguments.hasAddend = 1
         arguments.addend = try PixelPlace(addend.layout)
       }
-      packed.describe(&arguments)
-      try launchTiles(
-        arguments, tiling, groups: convolution.groups, image.operand, packed.operand, bias, addend,
-        target)
+      if let plan = WinogradPlan(
+        convolution, channels: weight.shape[1], outputs: out.shape, tiling, on: description)
+      {
+        let view = WeightView(
+          operand: weight, outputs: weight.shape[0], inputs: weight.shape[1],
+          outputStride: weight.layout.strides[0], inputStride: weight.layout.strides[1])
+        try winograd(
+          plan, arguments, tiling, view, top: window.top, left: window.left, image.operand, bias,
+          addend, target)
+      } else {
+        let packed = try pack(
+          weight, convolution, tiling, outputStride: weight.layout.strides[0],
+          inputStride: weight.layout.strides[1], outputs: weight.shape[0] / convolution.groups,
+          inputs: weight.shape[1])
+        packed.describe(&arguments)
+        try launchTiles(
+          arguments, tiling, groups: convolution.groups, image.operand, packed.operand, bias,
+          addend, target)
+      }
     }
     if target.storage !== out.storage { try copy(target, to: out) }
   }
@@ -58,6 +69,23 @@ extension OpenCLBackend {
     let window = convolution.window
     let inputs = weight.shape[0] / convolution.groups
     let tiling = ConvolutionTiling(outputs: weight.shape[1], on: description)
+    if let plan = WinogradPlan(
+      convolution, channels: inputs, outputs: dx.shape, tiling, on: description)
+    {
+      // A forward pass with the taps in reverse.
+      var arguments = ConvolutionArguments()
+      try arguments.read(source, groups: 1)
+      try arguments.write(target.layout, groups: 1)
+      let view = WeightView(
+        operand: weight, outputs: weight.shape[1], inputs: inputs,
+        outputStride: weight.layout.strides[1], inputStride: weight.layout.strides[0],
+        isReversed: true)
+      try winograd(
+        plan, arguments, tiling, view, top: window.height - 1 - window.top,
+        left: window.width - 1 - window.left, source, nil, nil, target)
+      if target.storage !== dx.storage { try copy(target, to: dx) }
+      return
+    }
     let packed = try pack(
       weight, convolution, tiling, outputStride: weight.layout.strides[1],
       inputStride: weight.layout.strides[0], outputs: weight.shape[1], inputs: inputs)

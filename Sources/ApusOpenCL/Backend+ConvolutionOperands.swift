@@ -1,7 +1,7 @@
 import ApusDevice
 
 /// `Pack` of convolution.cl.
-private struct PackArguments: BitwiseCopyable {
+struct PackArguments: BitwiseCopyable {
   var groups, outputs, inputs, height, width, panel, panels, front: Int32
   var offset, groupStep, outStep, inStep, rowStep, columnStep: Int32
   var chunk: Int32
@@ -126,7 +126,7 @@ extension OpenCLBackend {
     _ = try index(max(count, weight.layout.end))
     let packed = try temporary([count])
     let units = max(description.computeUnits, 1)
-    let wanted = runtime.isGPU ? 1024 : 4 * units
+    let wanted = runtime.isGPU ? 4096 : 4 * units
     let cuts = max(1, min(inputs, (wanted + groups * panels - 1) / (groups * panels)))
     let chunk = (inputs + cuts - 1) / cuts
     func int(_ value: Int) -> Int32 { Int32(truncatingIfNeeded: value) }
@@ -138,7 +138,9 @@ extension OpenCLBackend {
       outStep: int(outputStride), inStep: int(inputStride), rowStep: int(weight.layout.strides[2]),
       columnStep: int(weight.layout.strides[3]), chunk: int(chunk))
     let (from, to) = (try buffer(weight), try buffer(packed))
-    try runtime.launch(.conv_pack, LaunchSize((inputs + chunk - 1) / chunk, groups * panels)) {
+    let size = LaunchSize(
+      (inputs + chunk - 1) / chunk, groups * panels, local: (runtime.isGPU ? 64 : 1, 1))
+    try runtime.launch(.conv_pack, size) {
       $0.value(arguments)
       $0.buffer(from)
       $0.buffer(to)
@@ -162,7 +164,8 @@ extension OpenCLBackend {
       channelStep: int(steps[1]), rowStep: int(steps[2]), columnStep: int(steps[3]),
       chunk: int(chunk))
     let (from, to) = (try buffer(wide), try buffer(dx))
-    try runtime.launch(.conv_overlap, LaunchSize((rows + chunk - 1) / chunk)) {
+    let size = LaunchSize((rows + chunk - 1) / chunk, local: runtime.isGPU ? 64 : 1)
+    try runtime.launch(.conv_overlap, size) {
       $0.value(arguments)
       $0.buffer(from)
       $0.buffer(to)

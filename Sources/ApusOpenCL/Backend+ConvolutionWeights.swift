@@ -1,7 +1,7 @@
 import ApusDevice
 
 /// `Unpack` of convolution.cl.
-private struct UnpackArguments: BitwiseCopyable {
+struct UnpackArguments: BitwiseCopyable {
   var groups, outputs, inputs, height, width, panel, panels, parts: Int32
   var offset, groupStep, outStep, inStep, rowStep, columnStep: Int32
   var hasBias, biasOffset, biasStep, chunk: Int32
@@ -29,6 +29,12 @@ extension OpenCLBackend {
     try arguments.write(dy.layout, groups: convolution.groups)
     arguments.hasBias = dbias == nil ? 0 : 1
     arguments.panels = try index(tiling.panels)
+    if let plan = WinogradWeightsPlan(
+      convolution, channels: dw.shape[1], outputs: dy.shape, tiling, on: description)
+    {
+      return try winogradWeights(
+        plan, arguments, tiling, window, image.operand, dy, dw, dbias)
+    }
 
     let groups = convolution.groups
     let rows = window.height * window.width * dw.shape[1] + (dbias == nil ? 0 : 1)
@@ -46,7 +52,7 @@ extension OpenCLBackend {
       blocks = groups * tiling.panels
       block = 96
     }
-    let wanted = runtime.isGPU ? 4 * units : 4 * units
+    let wanted = 4 * units
     let cuts = max(1, min((wanted + blocks - 1) / blocks, 32, pixels / (2 * block)))
     let each = ((pixels + cuts - 1) / cuts + block - 1) / block * block
     let parts = (pixels + each - 1) / each
@@ -103,7 +109,9 @@ extension OpenCLBackend {
       hasBias: dbias == nil ? 0 : 1, biasOffset: int(dbias?.layout.offset ?? 0),
       biasStep: int(dbias?.layout.strides[0] ?? 1), chunk: int(chunk))
     let (from, to, bias) = (try buffer(partial), try buffer(dw), try buffer(dbias ?? dw))
-    try runtime.launch(.conv_unpack, LaunchSize((rows + chunk - 1) / chunk, blocks)) {
+    let size = LaunchSize(
+      (rows + chunk - 1) / chunk, blocks, local: (runtime.isGPU ? 64 : 1, 1))
+    try runtime.launch(.conv_unpack, size) {
       $0.value(arguments)
       $0.buffer(from)
       $0.buffer(to)

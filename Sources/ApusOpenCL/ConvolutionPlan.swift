@@ -98,8 +98,8 @@ struct ConvolutionTiling {
       let width = device.vectorWidth >= 16 ? 16 : 8
       tile = width / 2
       let narrow = (outputs + width - 1) / width
-      // A narrow panel does half of the work at 0.6 of the cost.
-      vectors = Double(narrow) * 0.6 < Double((narrow + 1) / 2) ? 1 : 2
+      // A narrow panel does half of the work at 0.6 of the cost. Panels hold at least 16 channels.
+      vectors = width == 16 && Double(narrow) * 0.6 < Double((narrow + 1) / 2) ? 1 : 2
       panel = vectors * width
     }
     panels = (outputs + panel - 1) / panel

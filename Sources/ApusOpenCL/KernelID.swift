@@ -9,7 +9,7 @@ enum KernelProgram: Int, CaseIterable {
   // One program per height of the register tile or edge of the local tile; `gemm` combines the parts of a cut depth.
   case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128
   // One program per width of a panel.
-  case convolution, convolution1, convolution2, convolutionShared
+  case convolution, convolution1, convolution2, winograd1, winograd2, convolutionShared
   case depthwise, pooling, batchNorm
 
   var name: String { "\(self)" }
@@ -35,11 +35,15 @@ enum KernelProgram: Int, CaseIterable {
       case .gemm64: Self.gemmGPU(tile: 64)
       case .gemm128: Self.gemmGPU(tile: 128)
       case .convolution: KernelSource.convolution
-      case .convolution1: Self.convolutionCPU(vectors: 1)
-      case .convolution2: Self.convolutionCPU(vectors: 2)
+      case .convolution1: Self.convolutionCPU(vectors: 1, KernelSource.convolutionCPU)
+      case .convolution2: Self.convolutionCPU(vectors: 2, KernelSource.convolutionCPU)
+      case .winograd1: Self.convolutionCPU(vectors: 1, KernelSource.winogradCPU)
+      case .winograd2: Self.convolutionCPU(vectors: 2, KernelSource.winogradCPU)
       case .convolutionShared:
         KernelSource.functions + KernelSource.convolution + KernelSource.convolutionGPU
-      case .depthwise: KernelSource.functions + KernelSource.images + KernelSource.depthwise
+      case .depthwise:
+        KernelSource.functions + KernelSource.registers + KernelSource.images
+          + KernelSource.depthwise
       case .pooling: KernelSource.images + KernelSource.pooling
       case .batchNorm: KernelSource.functions + KernelSource.batchNorm
       }
@@ -56,9 +60,9 @@ enum KernelProgram: Int, CaseIterable {
       + KernelSource.gemmCPU
   }
 
-  private static func convolutionCPU(vectors: Int) -> [UInt8] {
+  private static func convolutionCPU(vectors: Int, _ file: [UInt8]) -> [UInt8] {
     Array("#define VECTORS \(vectors)\n".utf8) + KernelSource.functions + KernelSource.convolution
-      + KernelSource.convolutionCPU
+      + KernelSource.registers + file
   }
 
   private static func gemmGPU(tile: Int) -> [UInt8] {
@@ -98,6 +102,9 @@ enum KernelID: Int, CaseIterable {
   // convolution.cl, convolution_cpu.cl, convolution_gpu.cl
   case conv_pack, conv_pad, conv_unpack, conv_overlap
   case conv_tile_1, conv_weights_1, conv_tile_2, conv_weights_2, conv_shared, weights_shared
+  // winograd_cpu.cl
+  case winograd_pack_1, winograd_1, winograd_weights_1, winograd_unpack_1
+  case winograd_pack_2, winograd_2, winograd_weights_2, winograd_unpack_2
   // depthwise.cl
   case depthwise, depthwise_input, depthwise_weights
   // pooling.cl
@@ -143,6 +150,8 @@ enum KernelID: Int, CaseIterable {
     case .conv_tile_1, .conv_weights_1: return .convolution1
     case .conv_tile_2, .conv_weights_2: return .convolution2
     case .conv_shared, .weights_shared: return .convolutionShared
+    case .winograd_pack_1, .winograd_1, .winograd_weights_1, .winograd_unpack_1: return .winograd1
+    case .winograd_pack_2, .winograd_2, .winograd_weights_2, .winograd_unpack_2: return .winograd2
     default: return .gemm
     }
   }

@@ -13,6 +13,10 @@ struct ProgramBuilder {
     var options = "-cl-std=CL1.2 -DAPUS_GPU=\(description.kind == .gpu ? 1 : 0)"
     options += " -DAPUS_VECTOR_WIDTH=\(description.vectorWidth)"
     if description.hasFloat64 { options += " -DAPUS_FLOAT64=1" }
+    // OpenCL's own `prefetch` does nothing on a processor; clang's works where code is compiled for one.
+    if description.platformName == "Portable Computing Language" {
+      options += " -DAPUS_PREFETCH=1"
+    }
     return options
   }
 

@@ -66,6 +66,15 @@ private let shapes: [Shape] = [
   Shape(Sliding([0, 3, 5, 5], kernel: (3, 3)), 4),
 ]
 
+/// Enough pixels and channels for Winograd's method where a device has it; tiles hang over the edges.
+private let large: [Shape] = [
+  Shape(Sliding([2, 24, 27, 25], kernel: (3, 3), padding: (1, 1, 1, 1)), 40),
+  Shape(Sliding([4, 16, 18, 17], kernel: (3, 3)), 17),
+  Shape(Sliding([3, 70, 17, 20], kernel: (3, 3), padding: (2, 1, 0, 2)), 16),
+  Shape(Sliding([2, 20, 15, 13], kernel: (5, 5), padding: (2, 2, 2, 2)), 33),
+  Shape(Sliding([64, 16, 4, 4], kernel: (3, 3), padding: (1, 1, 1, 1)), 16),
+]
+
 private let small = Values.uniform(-2, 2)
 
 // Direct sums keep to 4e-6. Winograd's algorithm, F(4, 3) and F(2, 5), sums transformed values, which
@@ -81,7 +90,17 @@ let convolutionCases: [OpCase] = [
   OpCase(
     "convolutionWeightGradient",
     .rounding(8e-6, "a sum of products, perhaps by Winograd's algorithm"), weightGradients),
+  OpCase("convolution of many pixels", .rounding(1.2e-5, winograd), largeForward),
+  OpCase(
+    "convolutionInputGradient of many pixels", .rounding(1.2e-5, winograd),
+    inputGradientTrials(of: large)),
+  OpCase(
+    "convolutionWeightGradient of many pixels", .rounding(1.2e-5, winograd),
+    weightGradientTrials(of: large)),
 ]
+
+private let winograd =
+  "Winograd's transforms, whose rounding is two to three times that of the direct sum"
 
 private var forward: [Trial] {
   shapes.enumerated().flatMap { i, shape in
@@ -104,7 +123,20 @@ private var forward: [Trial] {
   }
 }
 
-private var inputGradients: [Trial] {
+private var largeForward: [Trial] {
+  large.flatMap { shape in
+    [(0, nil), (2, UnaryOp.relu)].map { parts, activation in
+      let extra = [Input([shape.channels], small), Input(shape.output, small)]
+      return Trial(
+        operation: .convolution(shape.convolution, activation: activation),
+        inputs: [Input(shape.input, small), Input(shape.weight, small)] + extra.prefix(parts),
+        outputs: [Output(shape.output)], scale: 1,
+        terms: shape.weight[1...].reduce(1, *), placements: [.dense, .channelsLast])
+    }
+  }
+}
+
+private func inputGradientTrials(of shapes: [Shape]) -> [Trial] {
   shapes.map { shape in
     Trial(
       operation: .convolutionInputGradient(shape.convolution),
@@ -113,6 +145,10 @@ private var inputGradients: [Trial] {
       terms: shape.channels / shape.groups * shape.sliding.area,
       placements: imagePlacements([shape.input, shape.output]))
   }
+}
+
+private var inputGradients: [Trial] {
+  inputGradientTrials(of: shapes)
     + partial.map { shape, output in
       Trial(
         operation: .convolutionInputGradient(shape.convolution),
@@ -122,7 +158,7 @@ private var inputGradients: [Trial] {
     }
 }
 
-private var weightGradients: [Trial] {
+private func weightGradientTrials(of shapes: [Shape]) -> [Trial] {
   shapes.flatMap { shape in
     [false, true].map { hasBias in
       Trial(
@@ -133,6 +169,10 @@ private var weightGradients: [Trial] {
         placements: imagePlacements([shape.input, shape.output]))
     }
   }
+}
+
+private var weightGradients: [Trial] {
+  weightGradientTrials(of: shapes)
     + partial.map { shape, output in
       Trial(
         operation: .convolutionWeightGradient(shape.convolution),
