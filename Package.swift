@@ -86,7 +86,7 @@ let package = Package(
     tests(of: "ApusOptimizers", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusData", imports: ["ApusDevice"], resources: [.copy("Golden")]),
     tests(of: "ApusMetrics", imports: ["ApusDevice"], resources: [.copy("Golden")]),
-    tests(of: "ApusTraining", imports: ["Apus", "TestSupport"]),
+    tests(of: "ApusTraining", imports: ["Apus", "ApusReference", "TestSupport"]),
     .testTarget(
       name: "ConformanceTests",
       dependencies: ["ApusDevice", "ApusReference", "ApusCPU", "ApusOpenCL"],

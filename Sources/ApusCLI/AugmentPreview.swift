@@ -127,17 +127,19 @@ struct ContactSheet {
   }
 
   private func variant(_ example: Int, _ column: Int) throws -> RasterImage {
-    var image = try original(example)
     let key = key.folded(1).folded(UInt64(example)).folded(UInt64(column))
-    augmentation.apply(to: &image, key: key)
+    let image = try changed(example, key)
     guard let mixup = augmentation.mixup else { return image }
     // Mixed with another example, as a batch would be.
     let partner = Shuffle.permutation(count: data.count, key: key.folded(2)).first ?? example
-    var other = try original(partner)
-    augmentation.apply(to: &other, key: key.folded(3))
+    let other = try changed(partner, key.folded(3))
     let share = mixup.pairing(count: 1, key: key.folded(4)).share
     return try RasterImage(
       zip(image.values, other.values).map { share * $0 + (1 - share) * $1 },
       shape: data.featureShape, maximum: image.maximum)
+  }
+  private func changed(_ example: Int, _ key: RandomKey) throws -> RasterImage {
+    try data.augmented(
+      example, by: augmentation, key: key, background: background, maximum: data.pixelMaximum)
   }
 }

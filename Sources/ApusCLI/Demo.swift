@@ -47,14 +47,15 @@ struct Demo: ParsableCommand {
   }
 
   /// Digits side by side in characters, with prediction and truth below.
-  private func pictures(of examples: Dataset, _ predictions: Predictions) -> String {
+  private func pictures(of examples: Dataset, _ predictions: Predictions) throws -> String {
+    let values = try examples.features
     let shades = Array(" .:-=+*#%@")
     let (height, width) = (examples.featureShape[1], examples.featureShape[2])
     let size = height * width
     var lines = (0..<height).map { row in
       (0..<examples.count).map { example in
         (0..<width).map { column in
-          let value = examples.features[example * size + row * width + column] / 16
+          let value = values[example * size + row * width + column] / 16
           let shade = shades[min(max(Int(value * 9.99), 0), 9)]
           return "\(shade)\(shade)"
         }.joined()

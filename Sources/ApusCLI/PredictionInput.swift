@@ -39,7 +39,7 @@ struct PredictionInput {
       let schema = classifier.schema ?? numericSchema(shape.reduce(1, *), classifier)
       let table = try schema.dataset(
         readingFrom: path, options: DataOptions(hasHeader: hasHeader))
-      return try dataset(table.features, shape)
+      return try dataset(try table.features, shape)
     case "npy": return try dataset(array: NPY.read(path), shape)
     case "png", "jpg", "jpeg": return try pictures([path], shape, classifier)
     default:
@@ -92,12 +92,13 @@ struct PredictionInput {
       throw ApusError(
         .shape, operation: path, "the model takes examples of shape \(shape), not images")
     }
+    // A size of choice: whatever size these have is scaled, when they are used.
+    guard classifier.imageSize == nil else {
+      return try Dataset(name: path, photos: files, imageShape: shape)
+    }
     var values: [UInt8] = []
     for file in files {
-      var pixels = try ImageFile.read(file, channels: shape[0] == 1 ? .gray : .rgb)
-      if classifier.imageSize != nil {
-        pixels = try pixels.imageCovering(ImageSize(height: shape[1], width: shape[2]))
-      }
+      let pixels = try ImageFile.read(file, channels: shape[0] == 1 ? .gray : .rgb)
       guard pixels.shape == shape else {
         throw ApusError(
           .shape, operation: file,

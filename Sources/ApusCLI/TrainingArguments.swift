@@ -24,7 +24,7 @@ struct PartArguments: ParsableArguments {
   var augment = Augmentation.none
 
   @Option(
-    help: "Threads that make batches ready; 0 for none of their own. The result is the same.")
+    help: "Threads that decode, change and upload batches; 0 for none of their own. Same result.")
   var workers = 2
 
   func check() throws {

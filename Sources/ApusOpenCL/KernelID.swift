@@ -6,7 +6,8 @@ enum KernelProgram: Int, CaseIterable {
   case elementwise, elementwiseRest, copy, cast, reduce, reduceRest, index, indexRest, rows,
     rowsRest
   case optimizer, random, chain
-  // One program per height of the register tile or edge of the local tile; `gemm` combines the parts of a cut depth.
+  // One program per height of the register tile or edge of the local tile; `gemm` combines the parts
+  // of a cut depth.
   case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128
   // One program per width of a panel.
   case convolution, convolution1, convolution2, winograd1, winograd2, convolutionShared

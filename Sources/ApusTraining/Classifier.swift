@@ -83,7 +83,8 @@ public struct Classifier: Sendable {
     }
     return try Evaluation(
       of: try model.folded(),
-      source: try BatchSource(data, preprocessing: preprocessing, on: device),
+      source: try BatchSource(
+        data, preprocessing: preprocessing, workers: Evaluation.workers, on: device),
       labels: data.labels)
   }
 
@@ -91,13 +92,23 @@ public struct Classifier: Sendable {
   public func probabilities(_ data: Dataset) throws -> [Float] {
     try requireShape(data.featureShape, data.name)
     let folded = try model.folded()
-    let size = Evaluation.batchSize(for: folded)
-    // In parts, so that images of bytes are not all floats at once.
-    return try stride(from: 0, to: data.count, by: size).flatMap { start in
-      let part = try data.subset(Array(start..<min(start + size, data.count)))
-      return try folded.probabilities(
-        of: try preprocessing.applied(to: part).features, on: device)
+    // In parts, so that images are not all floats at once, or all decoded.
+    let size = Evaluation.batchSize(for: folded, featureCount: data.featureCount)
+    let starts = Array(stride(from: 0, to: data.count, by: size))
+    let parts = Prefetcher<[Float]>(count: starts.count, workers: Evaluation.workers) {
+      [preprocessing] index, _ in
+      let part = try data.subset(Array(starts[index]..<min(starts[index] + size, data.count)))
+      var values: [Float] = []
+      values.reserveCapacity(part.count * part.featureCount)
+      for index in 0..<part.count { try part.append(index, to: &values) }
+      try preprocessing.apply(&values, featureCount: part.featureCount)
+      return values
     }
+    var probabilities: [Float] = []
+    while let part = try parts.next() {
+      probabilities += try folded.probabilities(of: part, on: device)
+    }
+    return probabilities
   }
 
   private func requireShape(_ shape: [Int], _ name: String) throws {

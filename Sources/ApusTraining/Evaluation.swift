@@ -3,6 +3,7 @@ import ApusDevice
 import ApusMetrics
 import ApusNN
 import ApusTensor
+import Foundation
 
 /// What a classifier does on labelled examples.
 public struct Evaluation: Sendable {
@@ -12,17 +13,21 @@ public struct Evaluation: Sendable {
   public let loss: Double
   public let accuracy: Double
 
-  /// Examples that go through the model at once: many, but for models of large feature maps only so
-  /// many that the largest map has some ten million values.
-  static func batchSize(for model: any Layer) -> Int {
-    let largest = (model as? GraphModel)?.nodes.map { $0.outputShape.reduce(1, *) }.max() ?? 1
-    return min(1024, max(1, (10 << 20) / max(largest, 1)))
+  /// Examples that go through the model at once: many, but of large ones, or for models of large
+  /// feature maps, only so many that the largest map has some ten million values.
+  static func batchSize(for model: any Layer, featureCount: Int) -> Int {
+    let maps = (model as? GraphModel)?.nodes.map { $0.outputShape.reduce(1, *) } ?? []
+    return min(1024, max(1, (10 << 20) / max(maps.max() ?? 1, featureCount, 1)))
   }
+  /// Threads that make batches ready where examples are not on the device.
+  static var workers: Int { min(ProcessInfo.processInfo.activeProcessorCount, 8) }
 
   /// Runs the model over all examples of a preprocessed data set.
   /// - Parameter model: Gives logits `[N, C]`.
   public init(of model: any Layer, on data: Dataset, device: Device) throws {
-    try self.init(of: model, source: try BatchSource(data, on: device), labels: data.labels)
+    try self.init(
+      of: model, source: try BatchSource(data, workers: Self.workers, on: device),
+      labels: data.labels)
   }
 
   init(of model: any Layer, source: BatchSource, labels: [Int32]) throws {
@@ -31,9 +36,10 @@ public struct Evaluation: Sendable {
     }
     var found: [Tensor] = []
     var losses: [Tensor] = []
-    let size = Self.batchSize(for: model)
-    for start in stride(from: 0, to: source.count, by: size) {
-      let (x, y) = try source.batch(start..<min(start + size, source.count))
+    var batches = source.examples(
+      batchSize: Self.batchSize(for: model, featureCount: source.featureCount))
+    while let batch = try batches.next() {
+      let (x, y) = (batch.x, batch.y)
       let logits = try model(x, .evaluation)
       losses.append(try crossEntropy(logits, y, reduction: .sum))
       found.append(try logits.argMax(axis: 1))
@@ -65,7 +71,7 @@ extension GraphModel {
     }
     let count = features.count / size
     var parts: [Tensor] = []
-    let batchSize = Evaluation.batchSize(for: self)
+    let batchSize = Evaluation.batchSize(for: self, featureCount: size)
     for start in stride(from: 0, to: count, by: batchSize) {
       let end = min(start + batchSize, count)
       let x = try Tensor(

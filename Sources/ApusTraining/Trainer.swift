@@ -63,7 +63,10 @@ public struct Trainer: Sendable {
       training, preprocessing: preprocessing, augmentation: options.augmentation,
       workers: options.workers, on: device)
     self.validation = try validation.map {
-      (try BatchSource($0, preprocessing: preprocessing, on: device), $0.labels)
+      (
+        try BatchSource(
+          $0, preprocessing: preprocessing, workers: options.workers, on: device), $0.labels
+      )
     }
     classWeights = try options.classWeights.weights(
       training.labels, classCount: training.classCount

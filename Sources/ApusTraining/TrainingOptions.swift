@@ -56,8 +56,8 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   public var earlyStopping: Int?
   /// Random changes of the training images.
   public var augmentation = Augmentation.none
-  /// Threads that make batches ready where the data is augmented or does not fit the device; 0 for the
-  /// training thread itself. The result does not depend on it.
+  /// Threads that decode, augment and upload batches where the data is augmented or does not fit memory
+  /// or device; 0 for the training thread itself. The result does not depend on it.
   public var workers = 2
   /// Gives initial weights, order of the data, augmentation and dropout.
   public var seed: UInt64 = 0

@@ -25,7 +25,7 @@ import Testing
     let data = try sample()
     let (rest, part) = try data.split(fraction: 0.5, key: RandomKey(1))
     #expect(part.labels == [0, 0, 0, 1, 1])
-    #expect(Set(rest.features).isDisjoint(with: part.features))
+    #expect(try Set(rest.features).isDisjoint(with: part.features))
     #expect(rest.count + part.count == 10)
     #expect(try data.split(fraction: 0.5, key: RandomKey(1)).part.features == part.features)
     #expect(try data.split(fraction: 0.5, key: RandomKey(2)).part.features != part.features)

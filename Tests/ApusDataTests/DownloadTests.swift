@@ -143,7 +143,7 @@ import Testing
     }
     options.progress = reports
     let data = try set.load(options)
-    #expect(data.train.features == [1, 2, 3, 4])
+    #expect(try data.train.features == [1, 2, 3, 4])
     #expect(data.test?.labels == [0])
     #expect(seen.withLock { $0.count } == 4)
     #expect(try set.load(options).train.count == 1)

@@ -80,7 +80,14 @@ import Testing
     try write(1, "a/1.png")
     try scratch.write(
       Array(FileContents.read(Golden.path("baseline.jpg")).prefix(700)), "a/2.jpg")
-    expectError("a/2.jpg", "cut off") { try load() }
+    for limit in [0, 1 << 30] {
+      expectError("a/2.jpg", "cut off") { try load { $0.decodedLimit = limit }.train.features }
+    }
+    // What a header tells is found before anything is decoded.
+    for bytes in [Array("no image".utf8), []] {
+      try scratch.write(bytes, "a/2.jpg")
+      expectError("a/2.jpg") { try load { $0.decodedLimit = 0 } }
+    }
     let bare = try Scratch()
     expectError("images by class", "CIFAR", "train-images-idx3-ubyte") {
       try DataSource.load(bare.path)
@@ -198,7 +205,7 @@ import Testing
     let data = try Dataset(
       name: "bytes", pixels: [0, 1, 2, 3, 4, 255], imageShape: [1, 1, 2], labels: [0, 1, 1],
       classNames: ["a", "b"])
-    #expect(data.count == 3 && data.features == [0, 1, 2, 3, 4, 255])
+    #expect(try data.count == 3 && data.features == [0, 1, 2, 3, 4, 255])
     #expect(try data.subset([2, 0]).pixels == [4, 255, 0, 1])
     #expect(try data.batch([1]).features == [2, 3])
     #expect(try data.appending(data.subset([0])).pixels == [0, 1, 2, 3, 4, 255, 0, 1])

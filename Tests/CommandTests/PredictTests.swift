@@ -20,8 +20,8 @@ struct PredictTests {
     try NPY.write(array, to: folder.path("x.npy"))
     try IDX.write(bytes, to: folder.path("x.idx"))
     try IDX.write(bytes, to: folder.path("images-ubyte"))
-    let rows = (0..<4).map { row in
-      digits.features[row * 64..<(row + 1) * 64].map { "\($0)" }.joined(separator: ",")
+    let rows = try (0..<4).map { row in
+      try digits.features[row * 64..<(row + 1) * 64].map { "\($0)" }.joined(separator: ",")
     }
     try folder.write(rows.joined(separator: "\n") + "\n", "x.csv")
 

@@ -54,8 +54,13 @@ public struct Augmentation: Sendable {
 
   /// Changes one image by all transforms but mixup, which needs a batch.
   public func apply(to image: inout RasterImage, key: RandomKey) {
+    apply(to: &image, key: key, without: nil)
+  }
+
+  /// - Parameter done: The place of a step that is left out.
+  func apply(to image: inout RasterImage, key: RandomKey, without done: Int?) {
     var map: AffineMap?
-    for (position, step) in steps.enumerated() {
+    for (position, step) in steps.enumerated() where position != done {
       let key = key.folded(UInt64(position))
       if let affine = step as? any AffineTransform {
         let next = affine.map(height: image.height, width: image.width, key: key)

@@ -17,27 +17,47 @@ public struct RandomResizedCrop: ImageTransform {
   public var description: String { "resized-crop:\(area.lowerBound)-\(area.upperBound)" }
 
   public func apply(to image: inout RasterImage, key: RandomKey) {
-    var draws = Draws(key: key)
     let size = ImageSize(height: image.height, width: image.width)
+    guard let part = part(of: size, key: key), part.size != size else { return }
+    let resample = Resampling(
+      from: part.size, to: size, window: (0..<size.height, 0..<size.width))
+    image.values = resample(
+      image.values, channels: image.channels, origin: (part.row, part.column),
+      planeHeight: size.height, stride: size.width)
+  }
+
+  /// The same of a photo `uint8 [C, height, width]`, whose part is scaled to `size` but once.
+  /// - Returns: Row-major `[C] + size`.
+  func cut(_ photo: HostArray, to size: ImageSize, key: RandomKey) throws -> [Float] {
+    let whole = ImageSize(height: photo.shape[1], width: photo.shape[2])
+    guard let part = part(of: whole, key: key) else {
+      return try photo.imageCovering(size).floats()
+    }
+    let resample = Resampling(
+      from: part.size, to: size, window: (0..<size.height, 0..<size.width))
+    return resample(
+      photo.bytes, channels: photo.shape[0], origin: (part.row, part.column),
+      planeHeight: whole.height, stride: whole.width)
+  }
+
+  /// nil for the whole image.
+  private func part(
+    of whole: ImageSize, key: RandomKey
+  ) -> (row: Int, column: Int, size: ImageSize)? {
+    var draws = Draws(key: key)
     for _ in 0..<10 {
-      let share = Double(draws.uniform(in: area)) * Double(size.height) * Double(size.width)
+      let share = Double(draws.uniform(in: area)) * Double(whole.height) * Double(whole.width)
       // Even in the logarithm: 3/4 · (16/9)^u.
       let ratio = 0.75 * pow(16.0 / 9, Double(draws.uniform()))
       let (width, height) = (
         Int((share * ratio).squareRoot().rounded()), Int((share / ratio).squareRoot().rounded())
       )
       let (row, column) = (
-        draws.below(size.height - height + 1), draws.below(size.width - width + 1)
+        draws.below(whole.height - height + 1), draws.below(whole.width - width + 1)
       )
-      guard height > 0, width > 0, height <= size.height, width <= size.width else { continue }
-      let part = ImageSize(height: height, width: width)
-      guard part != size else { return }
-      let resample = Resampling(
-        from: part, to: size, window: (0..<size.height, 0..<size.width))
-      image.values = resample(
-        image.values, channels: image.channels, origin: (row, column), planeHeight: size.height,
-        stride: size.width)
-      return
+      guard height > 0, width > 0, height <= whole.height, width <= whole.width else { continue }
+      return (row, column, ImageSize(height: height, width: width))
     }
+    return nil
   }
 }

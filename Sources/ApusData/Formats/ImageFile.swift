@@ -32,11 +32,10 @@ public enum ImageFile {
     return try PNG.decode(bytes, name: path, channels: channels, pixelLimit: pixelLimit)
   }
 
-  static func header(_ path: String) throws -> Header {
-    let bytes = try FileContents.read(path)
-    if isJPEG(bytes) { return try JPEG.header(bytes, name: path) }
-    try requirePNG(bytes, path)
-    return try PNG.header(bytes, name: path)
+  static func header(_ bytes: [UInt8], name: String) throws -> Header {
+    if isJPEG(bytes) { return try JPEG.header(bytes, name: name) }
+    try requirePNG(bytes, name)
+    return try PNG.header(bytes, name: name)
   }
 
   private static func isJPEG(_ bytes: [UInt8]) -> Bool { bytes.starts(with: [0xFF, 0xD8]) }

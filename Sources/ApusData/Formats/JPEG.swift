@@ -37,9 +37,11 @@ public enum JPEG {
     return try EXIFOrientation(jpeg: bytes).upright(image)
   }
 
-  /// The size as shown (after turning) and whether the file is gray, from the header alone.
+  /// The size as shown (after turning) and whether the file is gray, from the header alone. Throws
+  /// also for more than the usual limit of pixels.
   static func header(_ bytes: [UInt8], name: String) throws -> ImageFile.Header {
     let size = try storedSize(bytes, name: name)
+    try requireSize(size, PNG.defaultPixelLimit, byteCount: bytes.count, name)
     let isTurned = EXIFOrientation(jpeg: bytes).swapsAxes
     return ImageFile.Header(
       width: isTurned ? size.height : size.width, height: isTurned ? size.width : size.height,

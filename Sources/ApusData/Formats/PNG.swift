@@ -57,7 +57,7 @@ public enum PNG {
     }
   }
 
-  /// Size and kind from the header alone.
+  /// Size and kind from the header alone. Throws also for more than the usual limit of pixels.
   static func header(_ bytes: [UInt8], name: String) throws -> ImageFile.Header {
     var image = png_image()
     image.version = UInt32(PNG_IMAGE_VERSION)
@@ -66,8 +66,10 @@ public enum PNG {
       guard png_image_begin_read_from_memory(&image, source.baseAddress, source.count) != 0 else {
         throw failure(image, name)
       }
+      let (width, height) = (Int(image.width), Int(image.height))
+      try requireSize(width, height, defaultPixelLimit, byteCount: source.count, name)
       return ImageFile.Header(
-        width: Int(image.width), height: Int(image.height),
+        width: width, height: height,
         isGray: image.format & PNG_FORMAT_FLAG_COLOR == 0)
     }
   }

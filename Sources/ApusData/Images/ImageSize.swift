@@ -44,7 +44,7 @@ extension HostArray {
     let resample = Resampling(
       from: source, to: scaled,
       window: (top..<top + size.height, left..<left + size.width))
-    let values = resample(bytes.map { Float($0) }, channels: shape[0])
+    let values = resample(bytes, channels: shape[0])
     return try HostArray(
       values.map { UInt8(min(max($0.rounded(), 0), 255)) },
       shape: [shape[0], size.height, size.width])

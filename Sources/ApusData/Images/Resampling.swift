@@ -42,8 +42,8 @@ package struct Resampling {
 
   /// Planes `[channels, height, width]`, of which the part from `origin` (a row and a column of rows
   /// `stride` apart) is the source; the result is `[channels] + window`.
-  package func callAsFunction(
-    _ values: [Float], channels: Int, origin: (row: Int, column: Int) = (0, 0),
+  package func callAsFunction<Value: PixelValue>(
+    _ values: [Value], channels: Int, origin: (row: Int, column: Int) = (0, 0),
     planeHeight: Int? = nil, stride: Int? = nil
   ) -> [Float] {
     let (stride, planeHeight) = (stride ?? sourceWidth, planeHeight ?? sourceHeight)
@@ -61,7 +61,7 @@ package struct Resampling {
           var sum: Float = 0
           var place = begin + taps.start
           for weight in taps.weights {
-            sum += weight * values[place]
+            sum += weight * values[place].float
             place += 1
           }
           narrow[(row - first) * columns.count + column] = sum
@@ -78,4 +78,17 @@ package struct Resampling {
     }
     return result
   }
+}
+
+/// What pixels are kept as: bytes or floats.
+package protocol PixelValue {
+  var float: Float { get }
+}
+
+extension UInt8: PixelValue {
+  package var float: Float { Float(self) }
+}
+
+extension Float: PixelValue {
+  package var float: Float { self }
 }

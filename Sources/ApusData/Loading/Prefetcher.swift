@@ -35,6 +35,16 @@ package final class Prefetcher<Item: Sendable>: Sendable {
     }
   }
 
+  /// Makes all items on all cores and hands them over, in order.
+  static func each(
+    of count: Int, make: @escaping @Sendable (_ index: Int) throws -> Item,
+    take: (Item) throws -> Void
+  ) throws {
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let prefetcher = Prefetcher(count: count, workers: cores) { index, _ in try make(index) }
+    while let item = try prefetcher.next() { try take(item) }
+  }
+
   /// Makes no further items and waits for those being made.
   package func cancel() { shared.cancel() }
 }

@@ -9,18 +9,16 @@ import Foundation
 package struct ClassFolder {
   /// The side of images that have no common size.
   static let fallbackSide = 64
-  /// More bytes than this are not kept in memory.
-  static let byteLimit = 8 << 30
 
   private let path: String
   private let classNames: [String]
-  private let train: Part
-  private let validation: Part?
-  private let test: Part?
+  private let train: Part<String>
+  private let validation: Part<String>?
+  private let test: Part<String>?
 
-  /// Files with their classes.
-  private struct Part {
-    var files: [String] = []
+  /// Files with their classes: paths, or what their headers say.
+  private struct Part<File> {
+    var files: [File] = []
     var labels: [Int32] = []
   }
 
@@ -38,7 +36,7 @@ package struct ClassFolder {
       (validation, test) = (nil, nil)
       return
     }
-    func held(_ folders: [String]) throws -> Part? {
+    func held(_ folders: [String]) throws -> Part<String>? {
       try folders.map { path + "/" + $0 }.first { FileContents.isFolder($0) }
         .map { try ClassFolder.part($0, names) }
     }
@@ -48,11 +46,15 @@ package struct ClassFolder {
   }
 
   package func load(name: String, _ options: DataOptions) throws -> LoadedData {
-    let parts = [train, validation, test].compactMap { $0 }
-    let files = parts.flatMap(\.files)
-    let headers = try ClassFolder.inParallel(files.count) { try ImageFile.header(files[$0]) }
-    let isGray = options.imageChannels.map { $0 == 1 } ?? headers.allSatisfy(\.isGray)
-    let sizes = Set(headers.map { ImageSize(height: $0.height, width: $0.width) })
+    func read(_ part: Part<String>) throws -> Part<Photos.File> {
+      Part(files: try Photos.File.reading(part.files), labels: part.labels)
+    }
+    let parts = (
+      train: try read(train), validation: try validation.map(read), test: try test.map(read)
+    )
+    let files = [parts.train, parts.validation, parts.test].compactMap { $0 }.flatMap(\.files)
+    let isGray = options.imageChannels.map { $0 == 1 } ?? files.allSatisfy(\.isGray)
+    let sizes = Set(files.map(\.size))
     var notes: [String] = []
     let size: ImageSize
     if let wanted = options.imageSize {
@@ -66,16 +68,25 @@ package struct ClassFolder {
     }
     try size.validate()
     let shape = [isGray ? 1 : 3, size.height, size.width]
-    try requireRoom(files.count, shape)
-    func dataset(_ part: Part) throws -> Dataset {
-      try Dataset(
-        name: name, pixels: try ClassFolder.pixels(part.files, shape, size), imageShape: shape,
-        labels: part.labels, classNames: classNames)
+    // At most 48 MiB each, so the product does not overflow.
+    let bytes = files.count * shape.reduce(1, *)
+    let isKept = bytes <= options.decodedLimit
+    if !isKept {
+      notes.append(
+        "\(files.count) images of \(size) take \(bytes >> 20) MiB; they are decoded whenever they are "
+          + "used")
     }
-    let all = try dataset(train)
+    func dataset(_ part: Part<Photos.File>) throws -> Dataset {
+      let photos = Photos(files: part.files, shape: shape)
+      return try Dataset(
+        name, isKept ? .bytes(photos.decoded(), of: photos) : .photos(photos), shape, part.labels,
+        classNames, nil, nil)
+    }
+    let all = try dataset(parts.train)
     guard test == nil, options.testFraction > 0 else {
       return LoadedData(
-        train: all, test: try test.map(dataset), validation: try validation.map(dataset),
+        train: all, test: try parts.test.map(dataset),
+        validation: try parts.validation.map(dataset),
         defaultPreprocessing: .standardizeChannels, imageSize: size, notes: notes)
     }
     let split = try DataSource.parts(all, .standardizeChannels, options)
@@ -84,27 +95,7 @@ package struct ClassFolder {
       imageSize: size, notes: notes)
   }
 
-  private func requireRoom(_ count: Int, _ shape: [Int]) throws {
-    guard count <= ClassFolder.byteLimit / shape.reduce(1, *) else {
-      throw ApusError(
-        .data, operation: path,
-        "\(count) images of \(shape) take more than \(ClassFolder.byteLimit >> 30) GiB in memory; "
-          + "choose a smaller --image-size")
-    }
-  }
-
-  /// The images of files, one after the other, scaled to `size`.
-  package static func pixels(
-    _ files: [String], _ shape: [Int], _ size: ImageSize
-  ) throws -> [UInt8] {
-    let images = try inParallel(files.count) { index in
-      try ImageFile.read(files[index], channels: shape[0] == 1 ? .gray : .rgb)
-        .imageCovering(size).bytes
-    }
-    return images.flatMap { $0 }
-  }
-
-  private static func part(_ path: String, _ names: [String]) throws -> Part {
+  private static func part(_ path: String, _ names: [String]) throws -> Part<String> {
     let present = try folders(in: path)
     if let other = present.first(where: { !names.contains($0) }),
       try !images(in: "\(path)/\(other)").isEmpty
@@ -114,7 +105,7 @@ package struct ClassFolder {
         "holds images of a class that the training part does not have; it has "
           + names.prefix(12).joined(separator: ", "))
     }
-    var part = Part()
+    var part = Part<String>()
     for (label, name) in names.enumerated() where present.contains(name) {
       let files = try images(in: "\(path)/\(name)")
       part.files += files
@@ -144,17 +135,5 @@ package struct ClassFolder {
       throw ApusError(
         .file, operation: path, "cannot be listed: \(error.localizedDescription)")
     }
-  }
-
-  /// Results in order, made on all cores; of several failures, that of the first index.
-  private static func inParallel<Item: Sendable>(
-    _ count: Int, _ body: @escaping @Sendable (Int) throws -> Item
-  ) throws -> [Item] {
-    let prefetcher = Prefetcher<Item>(
-      count: count, workers: ProcessInfo.processInfo.activeProcessorCount
-    ) { index, _ in try body(index) }
-    var results: [Item] = []
-    while let result = try prefetcher.next() { results.append(result) }
-    return results
   }
 }

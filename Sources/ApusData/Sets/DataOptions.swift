@@ -23,6 +23,8 @@ public struct DataOptions: Sendable {
   public var imageSize: ImageSize?
   /// 1 to read images as gray, 3 as RGB; nil for gray only where all are.
   public var imageChannels: Int?
+  /// Photos that take more bytes than this once decoded are decoded when they are used.
+  package var decodedLimit = 1 << 30
   public var allowDownload = true
   /// Where downloads are kept; default `$XDG_CACHE_HOME/apus`, else `~/.cache/apus`.
   public var cacheDirectory: String?

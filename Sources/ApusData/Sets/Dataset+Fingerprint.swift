@@ -1,15 +1,16 @@
 import ApusDevice
 
 extension Dataset {
-  /// A hash of everything a training sees of the data: shape, values, labels and class names. Equal
-  /// for equal data on every machine.
+  /// A hash of everything a training sees of the data: shape, values, labels and class names; of
+  /// photos, the bytes of their files. Equal for equal data on every machine.
   public var fingerprint: Fingerprint {
     var hash = Fingerprint()
     for extent in featureShape { hash.add(UInt64(extent)) }
-    if let pixels {
-      pixels.withUnsafeBytes { hash.add($0) }
-    } else {
-      hash.add(features)
+    switch storage {
+    case .floats(let values): hash.add(values)
+    case .bytes(_, let photos?), .photos(let photos):
+      for file in photos.files { hash.add(file.contents.value) }
+    case .bytes(let pixels, nil): pixels.withUnsafeBytes { hash.add($0) }
     }
     hash.add(labels)
     hash.add(targets ?? [])

@@ -3,23 +3,10 @@ import ApusDevice
 /// Examples on the host: features with class indices, with real targets, or with neither.
 ///
 /// Features are floats, or the bytes of images, which take a quarter of the memory and become floats
-/// when they are used.
+/// when they are used, or photos in files, which are decoded at each reading.
 public struct Dataset: Sendable {
-  /// How features are kept.
-  private enum Storage: Sendable {
-    case floats([Float])
-    case bytes([UInt8])
-
-    var count: Int {
-      switch self {
-      case .floats(let values): values.count
-      case .bytes(let values): values.count
-      }
-    }
-  }
-
   public var name: String
-  private var storage: Storage
+  private(set) var storage: Storage
   /// The shape of one example, such as `[1, 28, 28]` or `[4]`.
   public let featureShape: [Int]
   /// `[count]` indices into `classNames`; empty for regression and for unlabelled data.
@@ -54,10 +41,31 @@ public struct Dataset: Sendable {
         .shape, operation: "Dataset(\(name))",
         "an image has shape [channels, height, width], not \(imageShape)")
     }
-    try self.init(name, .bytes(pixels), imageShape, labels, classNames, nil, nil)
+    try self.init(name, .bytes(pixels, of: nil), imageShape, labels, classNames, nil, nil)
   }
 
-  private init(
+  /// Photos in files, which are decoded, scaled until they just cover the shape, and cut to it around
+  /// their centre, each time they are read.
+  /// - Parameters:
+  ///   - photos: Paths of PNG and JPEG files.
+  ///   - imageShape: `[1 or 3, height, width]`.
+  /// - Throws: ``ApusError`` as for features, and naming a file whose header cannot be read.
+  public init(
+    name: String, photos: [String], imageShape: [Int], labels: [Int32] = [],
+    classNames: [String] = []
+  ) throws {
+    guard imageShape.count == 3, imageShape[0] == 1 || imageShape[0] == 3 else {
+      throw ApusError(
+        .shape, operation: "Dataset(\(name))",
+        "a photo has shape [1 or 3, height, width], not \(imageShape)")
+    }
+    try ImageSize(height: imageShape[1], width: imageShape[2]).validate()
+    try self.init(
+      name, .photos(Photos(files: Photos.File.reading(photos), shape: imageShape)), imageShape,
+      labels, classNames, nil, nil)
+  }
+
+  init(
     _ name: String, _ storage: Storage, _ featureShape: [Int], _ labels: [Int32],
     _ classNames: [String], _ featureNames: [String]?, _ targets: [Float]?
   ) throws {
@@ -76,44 +84,50 @@ public struct Dataset: Sendable {
     try validate()
   }
 
-  /// Row-major `[count] + featureShape`; bytes are converted at each reading.
+  /// Row-major `[count] + featureShape`; bytes are converted, and photos decoded, at each reading.
+  /// - Throws: ``ApusError`` naming the file that cannot be decoded.
   public var features: [Float] {
-    get {
-      switch storage {
-      case .floats(let values): values
-      case .bytes(let values): values.map { Float($0) }
-      }
+    get throws {
+      if case .floats(let values) = storage { return values }
+      var all: [Float] = []
+      all.reserveCapacity(count * featureCount)
+      try forEachExample { all.append(contentsOf: $0) }
+      return all
     }
-    set { storage = .floats(newValue) }
   }
 
-  /// The features where they are kept as bytes, else nil.
+  /// The same examples with other features of the same shape.
+  func with(features: [Float]) -> Dataset {
+    var result = self
+    result.storage = .floats(features)
+    return result
+  }
+
+  /// The features where they are kept in memory as bytes, else nil.
   public var pixels: [UInt8]? {
-    if case .bytes(let values) = storage { values } else { nil }
+    if case .bytes(let values, _) = storage { values } else { nil }
   }
 
   /// The greatest value a pixel can have or, for features of floats, has.
   public var pixelMaximum: Float {
-    switch storage {
-    case .floats(let values): values.max() ?? 1
-    case .bytes: 255
-    }
+    if case .floats(let values) = storage { values.max() ?? 1 } else { 255 }
   }
 
   /// The number of values in one example.
   public var featureCount: Int { featureShape.reduce(1, *) }
   /// The number of examples.
-  public var count: Int { storage.count / featureCount }
+  public var count: Int { storage.count(size: featureCount) / featureCount }
   public var classCount: Int { classNames.count }
   public var isRegression: Bool { targets != nil }
 
   /// Throws when features, labels, targets and names no longer fit together.
   public func validate() throws {
     let operation = "Dataset(\(name))"
-    guard storage.count % featureCount == 0 else {
+    let values = storage.count(size: featureCount)
+    guard values % featureCount == 0 else {
       throw ApusError(
         .shape, operation: operation,
-        "\(storage.count) values are no whole number of examples of shape \(featureShape)")
+        "\(values) values are no whole number of examples of shape \(featureShape)")
     }
     guard labels.isEmpty || labels.count == count else {
       throw ApusError(
@@ -138,22 +152,10 @@ public struct Dataset: Sendable {
   /// The examples at `indices`, in that order; an index may repeat. Throws for an index outside.
   public func subset(_ indices: [Int]) throws -> Dataset {
     try check(indices)
-    let part: Storage =
-      switch storage {
-      case .floats(let values): .floats(rows(indices, of: values))
-      case .bytes(let values): .bytes(rows(indices, of: values))
-      }
     return try Dataset(
-      name, part, featureShape, labels.isEmpty ? [] : indices.map { labels[$0] }, classNames,
-      featureNames, targets.map { all in indices.map { all[$0] } })
-  }
-
-  private func rows<Value>(_ indices: [Int], of values: [Value]) -> [Value] {
-    let size = featureCount
-    var rows: [Value] = []
-    rows.reserveCapacity(indices.count * size)
-    for index in indices { rows.append(contentsOf: values[index * size..<(index + 1) * size]) }
-    return rows
+      name, storage.subset(indices, size: featureCount), featureShape,
+      labels.isEmpty ? [] : indices.map { labels[$0] }, classNames, featureNames,
+      targets.map { all in indices.map { all[$0] } })
   }
 
   /// Both sets, one after the other. Throws where shapes or classes differ.
@@ -166,34 +168,20 @@ public struct Dataset: Sendable {
         "examples of shape \(featureShape) with \(classCount) classes cannot be joined to others of "
           + "shape \(other.featureShape) with \(other.classCount)")
     }
-    let joined: Storage =
-      if case .bytes(let a) = storage, case .bytes(let b) = other.storage {
-        .bytes(a + b)
-      } else {
-        .floats(features + other.features)
-      }
+    let joined = try storage.appending(other.storage) ?? .floats(features + other.features)
     return try Dataset(
       name, joined, featureShape, labels + other.labels, classNames, featureNames,
       targets.map { $0 + (other.targets ?? []) })
   }
 
   /// Features `[indices.count] + featureShape` and labels `[indices.count]` (none where the data has
-  /// none). Throws for an index outside.
+  /// none). Throws for an index outside, and naming a file that cannot be decoded.
   public func batch(_ indices: [Int]) throws -> (features: [Float], labels: [Int32]) {
     try check(indices)
     var rows: [Float] = []
     rows.reserveCapacity(indices.count * featureCount)
-    for index in indices { append(index, to: &rows) }
+    for index in indices { try append(index, to: &rows) }
     return (rows, labels.isEmpty ? [] : indices.map { labels[$0] })
-  }
-
-  /// Appends the features of an example that is there.
-  package func append(_ index: Int, to values: inout [Float]) {
-    let range = index * featureCount..<(index + 1) * featureCount
-    switch storage {
-    case .floats(let all): values.append(contentsOf: all[range])
-    case .bytes(let all): values.append(contentsOf: all[range].lazy.map { Float($0) })
-    }
   }
 
   /// The real targets at `indices`. Throws for an index outside, or where there are none.
@@ -212,7 +200,7 @@ public struct Dataset: Sendable {
     return (batch.features, batch.labels.first)
   }
 
-  private func check(_ indices: [Int]) throws {
+  func check(_ indices: [Int]) throws {
     let (examples, all) = (count, targets?.count ?? count)
     guard labels.isEmpty || labels.count == examples, all == examples else { return try validate() }
     if let bad = indices.first(where: { $0 < 0 || $0 >= examples }) {

@@ -30,47 +30,6 @@ public enum Preprocessing: Codable, Sendable, Hashable {
     case scale(by: Float)
   }
 
-  /// Takes statistics from `dataset`, which must be the training part. Throws when it is empty or a
-  /// feature is not finite.
-  public static func fit(_ kind: Kind, on dataset: Dataset) throws -> Preprocessing {
-    switch kind {
-    case .none: return .none
-    case .normalizeSample(let norm): return .normalizeSample(norm)
-    case .scale(let factor):
-      guard factor.isFinite, factor != 0 else {
-        throw ApusError(
-          .value, operation: "Preprocessing", "the factor is \(factor); it must be finite and not 0"
-        )
-      }
-      return .scale(by: factor)
-    case .standardize:
-      let (mean, deviation) = try moments(dataset)
-      return .standardize(mean: mean, deviation: deviation)
-    case .standardizeChannels:
-      let (mean, deviation) = try channelMoments(dataset)
-      return .standardizeChannels(mean: mean, deviation: deviation)
-    case .minMax:
-      try requireExamples(dataset)
-      try requireFinite(dataset)
-      let size = dataset.featureCount
-      let features = dataset.features
-      var low = Array(features[..<size])
-      var high = low
-      for start in stride(from: 0, to: features.count, by: size) {
-        for feature in 0..<size {
-          let x = features[start + feature]
-          low[feature] = min(low[feature], x)
-          high[feature] = max(high[feature], x)
-        }
-      }
-      let range = zip(low, high).map { low, high in
-        let range = high - low
-        return range > 0 && range.isFinite ? range : 1
-      }
-      return .minMax(minimum: low, range: range)
-    }
-  }
-
   /// Transforms examples in place. `values` is row-major `[n, featureCount]`. Throws when the counts
   /// do not fit what was fitted, or a stored divisor is not positive.
   public func apply(_ values: inout [Float], featureCount: Int) throws {
@@ -117,13 +76,11 @@ public enum Preprocessing: Codable, Sendable, Hashable {
     if case .standardizeChannels(let mean, _) = self { mean } else { nil }
   }
 
-  /// The dataset with its features transformed.
+  /// The dataset with its features transformed, as floats in memory.
   public func applied(to dataset: Dataset) throws -> Dataset {
-    var result = dataset
-    var values = dataset.features
+    var values = try dataset.features
     try apply(&values, featureCount: dataset.featureCount)
-    result.features = values
-    return result
+    return dataset.with(features: values)
   }
 }
 
@@ -148,93 +105,6 @@ extension Preprocessing.SampleNorm {
 }
 
 extension Preprocessing {
-  private static func moments(_ dataset: Dataset) throws -> (mean: [Float], deviation: [Float]) {
-    try requireExamples(dataset)
-    try requireFinite(dataset)
-    let size = dataset.featureCount
-    let features = dataset.features
-    var sums = [Double](repeating: 0, count: size)
-    for start in stride(from: 0, to: features.count, by: size) {
-      for feature in 0..<size { sums[feature] += Double(features[start + feature]) }
-    }
-    let means = sums.map { $0 / Double(dataset.count) }
-    var squares = [Double](repeating: 0, count: size)
-    for start in stride(from: 0, to: features.count, by: size) {
-      for feature in 0..<size {
-        let difference = Double(features[start + feature]) - means[feature]
-        squares[feature] += difference * difference
-      }
-    }
-    return (means.map { Float($0) }, deviations(squares, means, count: dataset.count))
-  }
-
-  /// Mean and deviation of each channel over all pixels of all images.
-  private static func channelMoments(
-    _ dataset: Dataset
-  ) throws -> (mean: [Float], deviation: [Float]) {
-    try requireExamples(dataset)
-    guard dataset.featureShape.count == 3 else {
-      throw ApusError(
-        .shape, operation: "Preprocessing",
-        "\(dataset.name) has examples of shape \(dataset.featureShape); only images "
-          + "[channels, height, width] have channels")
-    }
-    let channels = dataset.featureShape[0]
-    let plane = dataset.featureShape[1] * dataset.featureShape[2]
-    let count = dataset.count * plane
-    if dataset.pixels == nil { try requireFinite(dataset) }
-    var example: [Float] = []
-    func sum(_ term: (Float, Int) -> Double) -> [Double] {
-      var sums = [Double](repeating: 0, count: channels)
-      for index in 0..<dataset.count {
-        example.removeAll(keepingCapacity: true)
-        dataset.append(index, to: &example)
-        for channel in 0..<channels {
-          for place in channel * plane..<(channel + 1) * plane {
-            sums[channel] += term(example[place], channel)
-          }
-        }
-      }
-      return sums
-    }
-    let means = sum { value, _ in Double(value) }.map { $0 / Double(count) }
-    let squares = sum { value, channel in
-      let difference = Double(value) - means[channel]
-      return difference * difference
-    }
-    return (means.map { Float($0) }, deviations(squares, means, count: count))
-  }
-
-  private static func deviations(
-    _ squares: [Double], _ means: [Double], count: Int
-  ) -> [Float] {
-    zip(squares, means).map { square, mean in
-      let deviation = (square / Double(count)).squareRoot()
-      // What rounding leaves of a constant feature is not a spread.
-      let noise = 10 * Double.ulpOfOne * mean.magnitude
-      return deviation > noise ? max(Float(deviation), .leastNormalMagnitude) : 1
-    }
-  }
-
-  private static func requireExamples(_ dataset: Dataset) throws {
-    try dataset.validate()
-    guard dataset.count > 0 else {
-      throw ApusError(
-        .data, operation: "Preprocessing", "\(dataset.name) has no examples to fit on")
-    }
-  }
-
-  private static func requireFinite(_ dataset: Dataset) throws {
-    let features = dataset.features
-    guard let index = features.firstIndex(where: { !$0.isFinite }) else { return }
-    let feature = index % dataset.featureCount
-    let name = dataset.featureNames.map { " (\($0[feature]))" } ?? ""
-    throw ApusError(
-      .data, operation: "Preprocessing",
-      "feature \(feature)\(name) of example \(index / dataset.featureCount) of \(dataset.name) "
-        + "is \(features[index]); replace it by a finite value")
-  }
-
   private func requireFitted(_ shift: [Float], _ divisor: [Float], _ featureCount: Int) throws {
     guard shift.count == featureCount, divisor.count == featureCount else {
       throw ApusError(

@@ -19,6 +19,12 @@ package struct Batch: Sendable {
     count = x.shape.first ?? 0
   }
 
+  /// Normalised on the device.
+  func normalized(by normalization: DeviceNormalization?) throws -> Batch {
+    guard let normalization else { return self }
+    return Batch(x: try normalization.apply(to: x), y: y, mixed: mixed)
+  }
+
   /// The loss against the labels; of mixed examples, the losses against both labels by their shares.
   package func loss(_ criterion: (_ y: Tensor) throws -> Tensor) throws -> Tensor {
     let first = try criterion(y)
@@ -28,26 +34,28 @@ package struct Batch: Sendable {
   }
 }
 
-/// The batches of one epoch, in order.
+/// The batches of one pass over the examples, in order.
 package struct Batches {
   private enum Source {
-    /// Gathered on the device.
-    case resident(BatchSource.Resident, order: Tensor)
-    /// Made on the host, ahead of their use.
-    case streamed(Prefetcher<Batch>)
+    /// Gathered on the device; in their own order for nil.
+    case resident(BatchSource.Resident, order: Tensor?)
+    /// Made on the host, ahead of their use; with what the device is left to do.
+    case streamed(Prefetcher<Batch>, DeviceNormalization?)
   }
 
   private let source: Source
   private let ranges: [Range<Int>]
   private var position = 0
 
-  init(_ resident: BatchSource.Resident, order: Tensor, ranges: [Range<Int>]) {
+  init(_ resident: BatchSource.Resident, order: Tensor?, ranges: [Range<Int>]) {
     source = .resident(resident, order: order)
     self.ranges = ranges
   }
 
-  init(_ prefetcher: Prefetcher<Batch>, ranges: [Range<Int>]) {
-    source = .streamed(prefetcher)
+  init(
+    _ prefetcher: Prefetcher<Batch>, normalization: DeviceNormalization?, ranges: [Range<Int>]
+  ) {
+    source = .streamed(prefetcher, normalization)
     self.ranges = ranges
   }
 
@@ -56,11 +64,10 @@ package struct Batches {
     guard position < ranges.count else { return nil }
     defer { position += 1 }
     switch source {
-    case .streamed(let prefetcher): return try prefetcher.next()
+    case .streamed(let prefetcher, let normalization):
+      return try prefetcher.next()?.normalized(by: normalization)
     case .resident(let resident, let order):
-      let range = ranges[position]
-      let chosen = try order.slice(axis: 0, start: range.lowerBound, end: range.upperBound)
-      return Batch(x: try resident.taking(chosen), y: try resident.labels.take(chosen))
+      return try resident.batch(ranges[position], of: order)
     }
   }
 }

@@ -11,6 +11,8 @@ struct BatchMaker: Sendable {
   private let background: [Float]?
   private let maximum: Float
 
+  var augments: Bool { !augmentation.isNone }
+
   /// - Throws: ``ApusError`` where images are needed and the examples are none.
   init(_ data: Dataset, preprocessing: Preprocessing, augmentation: Augmentation) throws {
     guard augmentation.steps.isEmpty || data.featureShape.count == 3 else {
@@ -28,10 +30,22 @@ struct BatchMaker: Sendable {
   }
 
   /// Examples as they are, but for preprocessing.
-  func plain(_ indices: [Int], on device: Device) throws -> Batch {
-    var values: [Float] = []
-    try fill(&values, indices) { data.append($0, to: &$1) }
-    return try batch(values, indices, on: device)
+  /// - Parameter isRaw: Bytes before preprocessing, which is left to the device.
+  func plain(
+    _ indices: [Int], isRaw: Bool, on device: Device, _ scratch: inout [Float]
+  ) throws -> Batch {
+    guard isRaw else {
+      try fill(&scratch, indices) { try data.append($0, to: &$1) }
+      return try batch(scratch, indices, on: device)
+    }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(indices.count * data.featureCount)
+    for index in indices { try data.append(index, to: &bytes) }
+    let x = try bytes.withUnsafeBytes {
+      try Tensor(
+        bytes: $0, shape: [indices.count] + data.featureShape, dtype: .uint8, on: device)
+    }
+    return Batch(x: x, y: try Tensor(indices.map { data.labels[$0] }, on: device))
   }
 
   /// Examples as training sees them.
@@ -45,13 +59,10 @@ struct BatchMaker: Sendable {
     let key = key.folded(0x6175_676D)
     let exampleKey = key.folded(0)
     try fill(&scratch, indices) { index, values in
-      guard !augmentation.steps.isEmpty else { return data.append(index, to: &values) }
-      var pixels: [Float] = []
-      pixels.reserveCapacity(data.featureCount)
-      data.append(index, to: &pixels)
-      var image = try RasterImage(
-        pixels, shape: data.featureShape, background: background, maximum: maximum)
-      augmentation.apply(to: &image, key: exampleKey.folded(UInt64(index)))
+      guard !augmentation.steps.isEmpty else { return try data.append(index, to: &values) }
+      let image = try data.augmented(
+        index, by: augmentation, key: exampleKey.folded(UInt64(index)), background: background,
+        maximum: maximum)
       values.append(contentsOf: image.values)
     }
     guard let mixup = augmentation.mixup else {

@@ -5,7 +5,8 @@ import ApusTensor
 /// Examples on their way to the device: preprocessed, and for training changed at random.
 ///
 /// A data set that fits, and that is not augmented, is uploaded once and batches are gathered there.
-/// Others are made ready and uploaded batch by batch, by threads that work ahead of the training. What
+/// Others are made ready and uploaded batch by batch, by threads that work ahead of the training; photos
+/// that are not kept in memory are decoded there, so that few of them are held at a time. What
 /// a batch holds follows from the epoch's key and the batch's place alone, not from the threads.
 package struct BatchSource: Sendable {
   /// Examples kept on the device.
@@ -15,15 +16,17 @@ package struct BatchSource: Sendable {
     let labels: Tensor
     let normalization: DeviceNormalization?
 
-    /// The examples at `indices`.
-    func taking(_ indices: Tensor) throws -> Tensor {
-      let x = try features.take(indices)
-      return try normalization?.apply(to: x) ?? x
-    }
-
-    func examples(_ range: Range<Int>) throws -> Tensor {
-      let x = try features.slice(axis: 0, start: range.lowerBound, end: range.upperBound)
-      return try normalization?.apply(to: x) ?? x
+    /// The examples at `range` of an order; of their own order for nil.
+    func batch(_ range: Range<Int>, of order: Tensor?) throws -> Batch {
+      func part(_ whole: Tensor) throws -> Tensor {
+        try whole.slice(axis: 0, start: range.lowerBound, end: range.upperBound)
+      }
+      let chosen = try order.map(part)
+      func examples(_ whole: Tensor) throws -> Tensor {
+        try chosen.map { try whole.take($0) } ?? part(whole)
+      }
+      return try Batch(x: examples(features), y: examples(labels))
+        .normalized(by: normalization)
     }
   }
 
@@ -31,11 +34,14 @@ package struct BatchSource: Sendable {
   private let workers: Int
   private let device: Device
   private let resident: Resident?
+  /// Where bytes are uploaded as they are.
+  private let normalization: DeviceNormalization?
 
   /// The most bytes that are kept on the device.
   package static let residentLimit = 1 << 30
 
   package var count: Int { maker.data.count }
+  var featureCount: Int { maker.data.featureCount }
 
   /// - Parameters:
   ///   - data: Labelled examples.
@@ -55,9 +61,13 @@ package struct BatchSource: Sendable {
     maker = try BatchMaker(data, preprocessing: preprocessing, augmentation: augmentation)
     self.workers = workers
     self.device = device
+    normalization =
+      data.holdsBytes
+      ? try DeviceNormalization(preprocessing, data.featureShape, on: device) : nil
     resident =
       augmentation.isNone
-      ? try Resident(data, preprocessing: preprocessing, on: device, limit: residentLimit) : nil
+      ? try Resident(
+        data, preprocessing: preprocessing, normalization, on: device, limit: residentLimit) : nil
   }
 
   /// The batches of one epoch.
@@ -68,52 +78,64 @@ package struct BatchSource: Sendable {
   package func batches(key: RandomKey, batchSize: Int, startingAt first: Int = 0) throws -> Batches
   {
     let order = Shuffle.permutation(count: count, key: key)
-    let size = min(max(batchSize, 1), max(count, 1))
-    let all = stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
+    let all = ranges(batchSize)
     let ranges = Array(all.dropFirst(max(first, 0)))
     if let resident {
       let indices = try Tensor(order.map { Int32(truncatingIfNeeded: $0) }, on: device)
       return Batches(resident, order: indices, ranges: ranges)
     }
+    guard maker.augments else { return stream(ranges) { Array(order[$0]) } }
     let skipped = all.count - ranges.count
     let prefetcher = Prefetcher<Batch>(count: ranges.count, workers: workers) {
       [maker, device] index, scratch in
       try maker.augmented(
         Array(order[ranges[index]]), key: key, batch: skipped + index, on: device, &scratch)
     }
-    return Batches(prefetcher, ranges: ranges)
+    return Batches(prefetcher, normalization: nil, ranges: ranges)
   }
 
-  /// Examples in their own order and not augmented.
-  package func batch(_ range: Range<Int>) throws -> (x: Tensor, y: Tensor) {
-    if let resident {
-      return (
-        try resident.examples(range),
-        try resident.labels.slice(axis: 0, start: range.lowerBound, end: range.upperBound)
-      )
+  /// All examples in their own order and not augmented.
+  package func examples(batchSize: Int) -> Batches {
+    let ranges = ranges(batchSize)
+    return resident.map { Batches($0, order: nil, ranges: ranges) } ?? stream(ranges) { Array($0) }
+  }
+
+  private func ranges(_ batchSize: Int) -> [Range<Int>] {
+    let size = min(max(batchSize, 1), max(count, 1))
+    return stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
+  }
+
+  /// Batches of examples as they are.
+  private func stream(
+    _ ranges: [Range<Int>], _ indices: @escaping @Sendable (Range<Int>) -> [Int]
+  ) -> Batches {
+    let isRaw = normalization != nil
+    let prefetcher = Prefetcher<Batch>(count: ranges.count, workers: workers) {
+      [maker, device] index, scratch in
+      try maker.plain(indices(ranges[index]), isRaw: isRaw, on: device, &scratch)
     }
-    let batch = try maker.plain(Array(range), on: device)
-    return (batch.x, batch.y)
+    return Batches(prefetcher, normalization: normalization, ranges: ranges)
   }
 }
 
 extension BatchSource.Resident {
-  /// nil where the data is too large.
-  init?(_ data: Dataset, preprocessing: Preprocessing, on device: Device, limit: Int) throws {
+  /// nil where the data is too large, or not in memory at all.
+  init?(
+    _ data: Dataset, preprocessing: Preprocessing, _ normalization: DeviceNormalization?,
+    on device: Device, limit: Int
+  ) throws {
+    guard !data.isDecodedOnDemand else { return nil }
     let shape = [data.count] + data.featureShape
-    if let pixels = data.pixels,
-      let normalization = try DeviceNormalization(preprocessing, data.featureShape, on: device)
-    {
+    self.normalization = normalization
+    if normalization != nil, let pixels = data.pixels {
       guard pixels.count <= limit else { return nil }
       features = try pixels.withUnsafeBytes {
         try Tensor(bytes: $0, shape: shape, dtype: .uint8, on: device)
       }
-      self.normalization = normalization
     } else {
       guard data.count * data.featureCount * 4 <= limit else { return nil }
       features = try Tensor(
         try preprocessing.applied(to: data).features, shape: shape, on: device)
-      normalization = nil
     }
     labels = try Tensor(data.labels, on: device)
   }

@@ -1,0 +1,106 @@
+import ApusDevice
+
+extension Dataset {
+  /// How features are kept.
+  enum Storage: Sendable {
+    case floats([Float])
+    /// Bytes of images and, where they came from files, those.
+    case bytes([UInt8], of: Photos?)
+    /// Decoded at each reading.
+    case photos(Photos)
+
+    /// The number of values, of examples of `size` values.
+    func count(size: Int) -> Int {
+      switch self {
+      case .floats(let values): values.count
+      case .bytes(let values, _): values.count
+      case .photos(let photos): photos.files.count * size
+      }
+    }
+
+    func subset(_ indices: [Int], size: Int) -> Storage {
+      switch self {
+      case .floats(let values): .floats(Storage.rows(indices, of: values, size))
+      case .bytes(let values, let photos):
+        .bytes(Storage.rows(indices, of: values, size), of: photos?.subset(indices))
+      case .photos(let photos): .photos(photos.subset(indices))
+      }
+    }
+
+    private static func rows<Value>(
+      _ indices: [Int], of values: [Value], _ size: Int
+    ) -> [Value] {
+      var rows: [Value] = []
+      rows.reserveCapacity(indices.count * size)
+      for index in indices { rows.append(contentsOf: values[index * size..<(index + 1) * size]) }
+      return rows
+    }
+
+    /// Both where they are kept alike, else nil.
+    func appending(_ other: Storage) -> Storage? {
+      switch (self, other) {
+      case (.floats(let a), .floats(let b)): .floats(a + b)
+      case (.bytes(let a, let photos), .bytes(let b, let more)):
+        .bytes(a + b, of: photos.flatMap { first in more.map { first.appending($0) } })
+      case (.photos(let a), .photos(let b)): .photos(a.appending(b))
+      default: nil
+      }
+    }
+  }
+
+  /// Whether features are bytes of images, in memory or in files.
+  package var holdsBytes: Bool { if case .floats = storage { false } else { true } }
+
+  /// Whether images are decoded at each reading instead of being kept in memory.
+  package var isDecodedOnDemand: Bool { if case .photos = storage { true } else { false } }
+
+  /// Appends the features of an example that is there.
+  /// - Throws: ``ApusError`` naming the file that cannot be decoded.
+  package func append(_ index: Int, to values: inout [Float]) throws {
+    let range = index * featureCount..<(index + 1) * featureCount
+    switch storage {
+    case .floats(let all): values.append(contentsOf: all[range])
+    case .bytes(let all, _): values.append(contentsOf: all[range].lazy.map { Float($0) })
+    case .photos(let photos):
+      values.append(contentsOf: try photos.pixels(index).lazy.map { Float($0) })
+    }
+  }
+
+  /// Appends the bytes of an example that is there, of a set that holds bytes.
+  package func append(_ index: Int, to values: inout [UInt8]) throws {
+    switch storage {
+    case .floats:
+      throw ApusError(.dtype, operation: "Dataset(\(name))", "the features are floats, not bytes")
+    case .bytes(let all, _):
+      values.append(contentsOf: all[index * featureCount..<(index + 1) * featureCount])
+    case .photos(let photos): values.append(contentsOf: try photos.pixels(index))
+    }
+  }
+
+  /// Hands over the features of each example, in order. A few are in memory at a time; photos are
+  /// decoded ahead, on all cores.
+  func forEachExample(_ body: ([Float]) throws -> Void) throws {
+    if case .photos(let photos) = storage {
+      return try Prefetcher.each(
+        of: count, make: { try photos.pixels($0).map { Float($0) } }, take: body)
+    }
+    var example: [Float] = []
+    for index in 0..<count {
+      example.removeAll(keepingCapacity: true)
+      try append(index, to: &example)
+      try body(example)
+    }
+  }
+
+  /// The file's own pixels of an example that came from one, `uint8 [C, height, width]`, else nil.
+  func original(_ index: Int) throws -> HostArray? {
+    switch storage {
+    case .floats, .bytes(_, nil): return nil
+    case .photos(let photos): return try photos.original(index)
+    case .bytes(let all, let photos?):
+      guard !photos.isScaled(index) else { return try photos.original(index) }
+      let range = index * featureCount..<(index + 1) * featureCount
+      return try HostArray(Array(all[range]), shape: featureShape)
+    }
+  }
+}
