@@ -11,6 +11,7 @@ public enum KernelSource {
   public static var index: [UInt8] { PackageResources.index_cl }
   public static var rows: [UInt8] { PackageResources.rows_cl }
   public static var optimizer: [UInt8] { PackageResources.optimizer_cl }
+  public static var recurrent: [UInt8] { PackageResources.recurrent_cl }
   public static var random: [UInt8] { PackageResources.random_cl }
   /// What both kinds of matrix products share; precedes them.
   public static var gemm: [UInt8] { PackageResources.gemm_cl }

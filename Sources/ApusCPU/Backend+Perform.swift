@@ -51,6 +51,8 @@ extension CPUBackend {
       .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
       .batchNormInference:
       try performImage(command)
+    case .recurrence(let recurrence): try self.recurrence(recurrence, command)
+    case .recurrenceBackward(let recurrence): try recurrenceBackward(recurrence, command)
     }
   }
 

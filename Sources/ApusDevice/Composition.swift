@@ -37,6 +37,8 @@ extension Backend {
     case .batchNorm(let norm): try composeBatchNorm(command, norm)
     case .batchNormBackward(let norm): try composeBatchNormBackward(command, norm)
     case .batchNormInference(let norm): try composeBatchNormInference(command, norm)
+    case .recurrence(let recurrence): try composeRecurrence(command, recurrence)
+    case .recurrenceBackward(let recurrence): try composeRecurrenceBackward(command, recurrence)
     default:
       throw ApusError(
         .device, operation: "\(command.operation)",

@@ -118,6 +118,16 @@ public enum Operation: Sendable, Hashable {
   /// `x, mean[C], variance[C], (weight[C], bias[C])?, addend? → y`, with given statistics.
   case batchNormInference(BatchNormalization)
 
+  // MARK: Fused, over sequences: see ``Recurrence`` for the formulas.
+
+  /// `gates[T, B, G · H], weight[G · H, H], bias[G · H]?, h0[B, H], c0[B, H]?, lengths: int32[B]? →
+  /// y[T, B, H], hn[B, H], cn[B, H]?, saved[T, B, S · H]?`: `saved` is left out where no gradient will
+  /// be asked, `c0` and `cn` come with an LSTM. A length counts as limited to `0...T`.
+  case recurrence(Recurrence)
+  /// `weight, y, saved?, h0, c0?, lengths?, dy[T, B, H], dhn[B, H], dcn[B, H]? →
+  /// dgates[T, B, G · H], dweight[G · H, H], dbias[G · H]?, dh0[B, H], dc0[B, H]?`
+  case recurrenceBackward(Recurrence)
+
   /// Whether `compose` has a body for it.
   public var isFused: Bool {
     switch self {
@@ -126,7 +136,7 @@ public enum Operation: Sendable, Hashable {
       .optimizerStep, .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
       .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
       .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
-      .batchNormInference:
+      .batchNormInference, .recurrence, .recurrenceBackward:
       true
     default: false
     }

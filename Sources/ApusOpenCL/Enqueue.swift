@@ -73,6 +73,8 @@ extension OpenCLBackend {
     case .batchNorm(let norm): try batchNorm(command, norm)
     case .batchNormBackward(let norm): try batchNormBackward(command, norm)
     case .batchNormInference(let norm): try batchNormInference(command, norm)
+    case .recurrence(let recurrence): try self.recurrence(command, recurrence)
+    case .recurrenceBackward(let recurrence): try recurrenceBackward(command, recurrence)
     }
   }
 

@@ -5,7 +5,7 @@ enum KernelProgram: Int, CaseIterable {
   // Files of many kernels are two programs, the second with what few networks need; see prelude.cl.
   case elementwise, elementwiseRest, copy, cast, reduce, reduceRest, index, indexRest, rows,
     rowsRest
-  case optimizer, random, chain
+  case optimizer, random, chain, recurrent
   // One program per height of the register tile or edge of the local tile; `gemm` combines the parts
   // of a cut depth.
   case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128
@@ -27,6 +27,7 @@ enum KernelProgram: Int, CaseIterable {
       case .rows, .rowsRest: KernelSource.rows
       case .optimizer: KernelSource.optimizer
       case .random: KernelSource.random
+      case .recurrent: KernelSource.recurrent
       case .gemm: KernelSource.functions + KernelSource.gemm
       case .gemm4: Self.gemmCPU(rows: 4)
       case .gemm6: Self.gemmCPU(rows: 6)
@@ -95,6 +96,9 @@ enum KernelID: Int, CaseIterable {
   case optimizer_step, sum_of_squares
   // random.cl
   case random, dropout
+  // recurrent.cl
+  case recurrent_final, recurrent_pack, recurrent_forward, recurrent_backward, recurrent_step
+  case recurrent_gradient, recurrent_state
   // gemm.cl, gemm_cpu.cl, gemm_vector.cl, gemm_gpu.cl
   case gemm_combine, gemm_tile_4, gemm_tile_6, gemm_tile_8, gemm_tile_12
   case gemm_vector, gemm_shared_64, gemm_shared_128
@@ -138,6 +142,7 @@ enum KernelID: Int, CaseIterable {
     if position >= Self.batch_norm_parts.rawValue { return .batchNorm }
     if position >= Self.max_pool.rawValue { return .pooling }
     if position >= Self.depthwise.rawValue { return .depthwise }
+    if position <= Self.recurrent_state.rawValue { return .recurrent }
     switch self {
     case .gemm_tile_4: return .gemm4
     case .gemm_tile_6: return .gemm6

@@ -15,11 +15,21 @@ public final class Tape: Sendable {
 
   /// Maps the gradient of an output to the gradients of the inputs, nil where none is wanted.
   typealias Pullback = @Sendable (Tensor) throws -> [Tensor?]
+  /// The same for several outputs of one operation; nil for an output that nothing depended on.
+  typealias JointPullback = @Sendable ([Tensor?]) throws -> [Tensor?]
+
+  private enum Rule {
+    /// A watched tensor, or a further output of the joint entry before it.
+    case none
+    case one(Pullback)
+    /// For this node and those that follow it.
+    case joint(count: Int, JointPullback)
+  }
 
   private struct Entry {
     /// Nodes of the inputs, nil where an input is not watched.
     let inputs: [Int?]
-    let pullback: Pullback?
+    let rule: Rule
   }
 
   private struct State {
@@ -39,7 +49,7 @@ public final class Tape: Sendable {
       throw ApusError(
         .dtype, operation: "watch", "\(x.dtype) has no gradient; cast to float32 first")
     }
-    return try append(x, inputs: [], pullback: nil)
+    return try append([x], inputs: [], .none)[0]
   }
 
   /// The parameter's value, watched; the same tensor at every call.
@@ -83,16 +93,28 @@ public final class Tape: Sendable {
   func record(
     _ output: Tensor, from inputs: [Tensor], pullback: @escaping Pullback
   ) throws -> Tensor {
-    try append(output, inputs: inputs.map { $0.record?.node }, pullback: pullback)
+    try append([output], inputs: inputs.map { $0.record?.node }, .one(pullback))[0]
   }
 
-  private func append(_ output: Tensor, inputs: [Int?], pullback: Pullback?) throws -> Tensor {
-    let node = try state.withLock { state in
+  /// All `outputs` of one operation on `inputs`, with the rule for its gradient.
+  func record(
+    _ outputs: [Tensor], from inputs: [Tensor], pullback: @escaping JointPullback
+  ) throws -> [Tensor] {
+    try append(
+      outputs, inputs: inputs.map { $0.record?.node }, .joint(count: outputs.count, pullback))
+  }
+
+  private func append(_ outputs: [Tensor], inputs: [Int?], _ rule: Rule) throws -> [Tensor] {
+    let first = try state.withLock { state in
       guard !state.isConsumed else { throw Self.spent }
-      state.entries.append(Entry(inputs: inputs, pullback: pullback))
-      return state.entries.count - 1
+      state.entries.append(Entry(inputs: inputs, rule: rule))
+      for _ in outputs.dropFirst() { state.entries.append(Entry(inputs: [], rule: .none)) }
+      return state.entries.count - outputs.count
     }
-    return Tensor(output.operand, on: output.device, record: Record(tape: self, node: node))
+    return outputs.enumerated().map { index, output in
+      Tensor(
+        output.operand, on: output.device, record: Record(tape: self, node: first + index))
+    }
   }
 
   private static var spent: ApusError {
@@ -155,9 +177,19 @@ public final class Tape: Sendable {
     gradients[record.node] = seed.detached
     while let entry = entries.popLast() {
       let node = entries.count
-      guard let pullback = entry.pullback, let gradient = gradients[node] else { continue }
-      gradients[node] = nil
-      let parts = try pullback(gradient)
+      let parts: [Tensor?]
+      switch entry.rule {
+      case .none: continue
+      case .one(let pullback):
+        guard let gradient = gradients[node] else { continue }
+        gradients[node] = nil
+        parts = try pullback(gradient)
+      case .joint(let count, let pullback):
+        let given = Array(gradients[node..<node + count])
+        guard given.contains(where: { $0 != nil }) else { continue }
+        for index in node..<node + count { gradients[index] = nil }
+        parts = try pullback(given)
+      }
       for (input, part) in zip(entry.inputs, parts) {
         guard let input, let part else { continue }
         if let earlier = gradients[input] {

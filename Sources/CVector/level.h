@@ -29,6 +29,16 @@ typedef struct {
   ptrdiff_t images, rows, columns, image, row, pixel;
 } apus_pixels;
 
+/// Where the vectors of one row lie in one step of a recurrent layer.
+typedef struct {
+  const float *gates, *before;
+  float *c, *y, *saved;
+} apus_recurrent_row;
+typedef struct {
+  const float *y, *saved, *before, *c_before, *dy;
+  float *dh, *dc, *dgates, *products, *previous;
+} apus_recurrent_gradient_row;
+
 /// The loops of one instruction set.
 typedef struct {
   apus_kernel kernel[APUS_OPERATION_COUNT];
@@ -121,6 +131,22 @@ typedef struct {
   /// A tile of VL × VL 4-byte elements, steps in bytes; see `tile_size`.
   void (*transpose)(char *out, ptrdiff_t to, const char *x, ptrdiff_t from);
   int transpose_size;
+
+  // Recurrent layers: see loops/recurrent.h. A tile has at most `recurrent_rows` rows and 3 or 4
+  // vectors of `transpose_size`.
+  int recurrent_rows;
+  void (*recurrent_product)(
+      int rows, int vectors, ptrdiff_t depth, const float *const *x, const float *panel,
+      const float *start, float *sums);
+  void (*recurrent_pack)(
+      int vectors, const ptrdiff_t *lanes, ptrdiff_t v_step, ptrdiff_t depth, const float *w,
+      ptrdiff_t line, ptrdiff_t depth_step, float *panel);
+  void (*recurrent_cell)(
+      apus_cell cell, const apus_recurrent_row *row, ptrdiff_t width, ptrdiff_t unit, ptrdiff_t n,
+      const float *sums);
+  void (*recurrent_cell_backward)(
+      apus_cell cell, const apus_recurrent_gradient_row *row, ptrdiff_t width, ptrdiff_t first,
+      ptrdiff_t count);
 } apus_loops;
 
 extern const apus_loops apus_loops_baseline;

@@ -24,7 +24,7 @@ struct OpCase: Sendable, CustomTestStringConvertible {
       unaryCases + unaryBackwardCases + binaryCases + scalarCases + comparisonCases + ternaryCases
       + movementCases + reductionCases + gemmCases + indexCases + orderCases + randomCases
       + fusedCases + optimizerCases + convolutionCases + poolingCases + upsamplingCases
-      + batchNormCases
+      + batchNormCases + recurrentCases
     let chosen = cases.filter { opCase in
       selection.isEmpty || selection.contains { opCase.name.hasPrefix($0) }
     }

@@ -12,6 +12,7 @@ enum OperationKind: CaseIterable {
   case convolution, convolutionInputGradient, convolutionWeightGradient, maxPool, maxPoolBackward
   case averagePool, averagePoolBackward, adaptiveAveragePool, adaptiveAveragePoolBackward
   case upsample, upsampleBackward, batchNorm, batchNormBackward, batchNormInference
+  case recurrence, recurrenceBackward
 
   init(_ operation: Operation) {
     self =
@@ -61,6 +62,8 @@ enum OperationKind: CaseIterable {
       case .batchNorm: .batchNorm
       case .batchNormBackward: .batchNormBackward
       case .batchNormInference: .batchNormInference
+      case .recurrence: .recurrence
+      case .recurrenceBackward: .recurrenceBackward
       }
   }
 }

@@ -213,6 +213,41 @@ void apus_batch_norm_backward(
 /// Bytes of `scratch`.
 ptrdiff_t apus_norm_scratch(const apus_norm *_Nonnull norm);
 
+// MARK: Recurrent layers (recurrent.c)
+
+typedef enum { APUS_RNN_TANH, APUS_RNN_RELU, APUS_LSTM, APUS_GRU } apus_cell;
+
+/// The operands of a pass, all contiguous; widths are those of the seam's `Recurrence`. `c` holds the
+/// cell state and `dh`, `dc` the gradients of the states: what they are at the start on entry, at the
+/// end on return. NULL where a cell has none; `saved` may be NULL in a forward pass.
+typedef struct {
+  const float *_Nullable h0, *_Nullable c0;
+  float *_Nonnull y;
+  float *_Nullable saved;
+  const float *_Nullable gates;
+  float *_Nullable hn, *_Nullable c;
+  const float *_Nullable dy;
+  float *_Nullable dh, *_Nullable dc, *_Nullable dgates;
+  /// The gradients of the recurrent product, where they are not those of the gates.
+  float *_Nullable products;
+  /// The state before each step, 0 in steps beyond a row's length.
+  float *_Nullable previous;
+} apus_recurrence;
+
+/// `y`, `hn`, `c` and `saved` from `gates`, `h0` and `c`. `lengths` may be NULL.
+void apus_recurrence_forward(
+    apus_cell cell, bool is_reversed, ptrdiff_t steps, ptrdiff_t rows, ptrdiff_t width,
+    const float *_Nonnull weight, const float *_Nullable bias, const int32_t *_Nullable lengths,
+    const apus_recurrence *_Nonnull data, float *_Nonnull scratch);
+/// `dgates`, `products`, `previous`, `dh` and `dc`; the gradient of the weight is the product of the
+/// two arrays between.
+void apus_recurrence_backward(
+    apus_cell cell, bool is_reversed, ptrdiff_t steps, ptrdiff_t rows, ptrdiff_t width,
+    const float *_Nonnull weight, const int32_t *_Nullable lengths,
+    const apus_recurrence *_Nonnull data, float *_Nonnull scratch);
+/// Bytes of `scratch`, aligned to 128.
+ptrdiff_t apus_recurrence_scratch(apus_cell cell, bool is_backward, ptrdiff_t width);
+
 // MARK: Reductions (reduce.c)
 
 typedef enum { APUS_SUM, APUS_MEAN, APUS_MAX, APUS_MIN } apus_reduction;

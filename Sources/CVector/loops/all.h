@@ -24,4 +24,5 @@
 #include "depthwise.h"
 #include "pooling.h"
 #include "batchnorm.h"
+#include "recurrent.h"
 #include "table.h"

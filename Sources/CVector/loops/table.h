@@ -85,4 +85,9 @@ const apus_loops LOOPS = {
     .channel_gradient = channel_gradient,
     .transpose = transpose_tile,
     .transpose_size = VL,
+    .recurrent_rows = RECURRENT_ROWS,
+    .recurrent_product = recurrent_product,
+    .recurrent_pack = recurrent_pack,
+    .recurrent_cell = recurrent_cell,
+    .recurrent_cell_backward = recurrent_cell_backward,
 };
