@@ -21,7 +21,7 @@ enum LayerCatalogue {
       "Add", "Concatenate", "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "Identity",
       "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Multiply", "ReLU", "SiLU", "Sigmoid",
       "Softmax", "Softplus", "Tanh",
-    ] + imageTypes).sorted()
+    ] + imageTypes + sequenceTypes).sorted()
 
   /// Makes the layer, checks that it fits its inputs.
   static func build(
@@ -85,6 +85,7 @@ enum LayerCatalogue {
     case "Identity": return BuiltLayer(kind: .layer(Identity()), outputShape: shape)
     default:
       if let layer = try image(type, shape, &reader, parameters) { return layer }
+      if let layer = try sequenceLayer(type, shape, &reader, parameters) { return layer }
       guard let layer = try activation(type, &reader) else {
         throw reader.error("is an unknown type; known are \(types.joined(separator: ", "))")
       }

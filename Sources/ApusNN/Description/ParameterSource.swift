@@ -95,7 +95,7 @@ enum ParameterSource {
     }
   }
 
-  private func given(_ name: String, _ shape: [Int]) throws -> Parameter {
+  func given(_ name: String, _ shape: [Int]) throws -> Parameter {
     guard case .given(let tensors) = self, let tensor = tensors[name] else {
       throw ApusError(.data, operation: "load", "the tensor '\(name)' is missing")
     }
