@@ -33,6 +33,38 @@ def mlp_step():
     return step
 
 
+def recurrent(kind, steps, rows, trains):
+    layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[kind](128, 256)
+    x = torch.randn(steps, rows, 128, requires_grad=trains)
+    seed = torch.randn(steps, rows, 256)
+
+    def infer():
+        with torch.no_grad():
+            layer(x)
+
+    def train():
+        layer.zero_grad(set_to_none=True)
+        x.grad = None
+        layer(x)[0].backward(seed)
+
+    return train if trains else infer
+
+
+def character_step():
+    embedding, head = torch.nn.Embedding(65, 64), torch.nn.Linear(256, 65)
+    lstm = torch.nn.LSTM(64, 256, 2)
+    parameters = [p for module in (embedding, lstm, head) for p in module.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=1e-3)
+    x, y = torch.randint(0, 65, (64, 32)), torch.randint(0, 65, (64 * 32,))
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(head(lstm(embedding(x))[0].flatten(0, 1)), y).backward()
+        optimizer.step()
+
+    return step
+
+
 def convolution(sizes, filters, window, has_gradients):
     n, c, side = (int(extent) for extent in sizes.split("x"))
     k, s, p, g = (int(part) for part in re.fullmatch(r"k(\d+)s(\d+)p(\d+)g(\d+)", window).groups())
@@ -178,12 +210,15 @@ def make(name):
         return softmax(*(int(extent) for extent in parts[1].split("x")))
     if parts[0] in ("conv", "convgrad"):
         return convolution(*parts[1:], parts[0] == "convgrad")
+    if parts[0] in ("lstm", "gru", "rnn"):
+        steps, rows = (int(extent) for extent in parts[1].split("x"))
+        return recurrent(parts[0], steps, rows, parts[2] == "train")
     if name.startswith("resnet20-inference-"):
         return resnet20_inference(int(parts[2]))
     return {
-        "mlp-step": mlp_step, "cnn-step": cnn_step, "resnet20-step": resnet20_step, "chain": chain,
-        "gelu-by-hand": gelu_by_hand,
-        "add": add, "small-ops": small_add,
+        "mlp-step": mlp_step, "cnn-step": cnn_step, "resnet20-step": resnet20_step,
+        "char-step": character_step, "chain": chain,
+        "gelu-by-hand": gelu_by_hand, "add": add, "small-ops": small_add,
     }[name]()
 
 

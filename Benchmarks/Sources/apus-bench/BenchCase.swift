@@ -22,7 +22,7 @@ struct BenchCase: Sendable {
   let prepare: @Sendable (Device) throws -> () throws -> Void
 
   static let all: [BenchCase] =
-    gemmCases + elementwiseCases + convolutionCases + resNetCases + [
+    gemmCases + elementwiseCases + convolutionCases + resNetCases + recurrentCases + [
       .mlpStep, .cnnStep, .smallOperations, .smallOperationsHost,
     ]
 }
