@@ -11,7 +11,11 @@ public enum KernelSource {
   public static var index: [UInt8] { PackageResources.index_cl }
   public static var rows: [UInt8] { PackageResources.rows_cl }
   public static var optimizer: [UInt8] { PackageResources.optimizer_cl }
-  public static var recurrent: [UInt8] { PackageResources.recurrent_cl }
+  /// Recurrent layers: what both kinds share, then each kind's own.
+  public static var recurrent: [UInt8] {
+    PackageResources.recurrent_cl + PackageResources.recurrent_cpu_cl
+      + PackageResources.recurrent_gpu_cl
+  }
   public static var random: [UInt8] { PackageResources.random_cl }
   /// What both kinds of matrix products share; precedes them.
   public static var gemm: [UInt8] { PackageResources.gemm_cl }

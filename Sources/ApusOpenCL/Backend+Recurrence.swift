@@ -84,13 +84,18 @@ extension OpenCLBackend {
         }
       }
     } else if r.steps > 0 {
-      let packed = try pack(b, byGates: r.cell >= 2, isTransposed: false, &r)
+      let byGates = r.cell >= 2
+      let packed = try pack(b, byGates: byGates, isTransposed: false, &r)
       let panels = try buffer(packed)
-      try runtime.launch(.recurrent_forward, slices(&r)) {
+      let (marks, size) = try share(&r, units: byGates ? 16 : 64, phases: Int(r.steps))
+      defer { withExtendedLifetime((packed, marks)) {} }
+      let flags = try marks.map { try buffer($0) }
+      try runtime.launch(flags == nil ? .recurrent_forward : .recurrent_forward_team, size) {
         $0.value(r)
         $0.buffer(a)
         $0.buffer(panels)
         setTables(&$0)
+        if let flags { $0.buffer(flags) }
       }
     }
     let last = try buffer(hn)
@@ -165,10 +170,14 @@ extension OpenCLBackend {
       } else {
         let packed = try pack(matrix, byGates: false, isTransposed: true, &r)
         let panels = try buffer(packed)
-        try runtime.launch(.recurrent_backward, slices(&r)) {
+        let (marks, size) = try share(&r, units: 64, phases: 2 * Int(r.steps))
+        defer { withExtendedLifetime((packed, marks)) {} }
+        let flags = try marks.map { try buffer($0) }
+        try runtime.launch(flags == nil ? .recurrent_backward : .recurrent_backward_team, size) {
           $0.value(r)
           $0.buffer(panels)
           for table in tables { $0.buffer(table) }
+          if let flags { $0.buffer(flags) }
         }
       }
     }
@@ -219,12 +228,25 @@ extension OpenCLBackend {
     LaunchSize(Int(r.width), Int(r.rows), local: (16, 16))
   }
 
-  /// A slice of rows for each unit.
-  private func slices(_ r: inout RecurrentArguments) -> LaunchSize {
-    let units = max(runtime.description.computeUnits, 1)
-    let each = min(48, (Int(r.rows) + units - 1) / units)
-    r.slice = Int32(truncatingIfNeeded: each)
-    return LaunchSize((Int(r.rows) + each - 1) / each)
+  /// How the work is shared: a slice of rows for each unit of the device; or blocks of `units` units of
+  /// the state for the work-items of a team, which want marks.
+  private func share(
+    _ r: inout RecurrentArguments, units: Int, phases: Int
+  ) throws -> (marks: Operand?, size: LaunchSize) {
+    let compute = max(runtime.description.computeUnits, 1)
+    let (rows, width) = (Int(r.rows), Int(r.width))
+    let blocks = (width + units - 1) / units
+    if compute > 1, blocks > 1, rows < 8 * compute, rows <= 48,
+      rows * width * width * Int(r.gates) >= 1 << 15
+    {
+      _ = try index((phases + 1) * blocks)
+      let marks = try temporary([1 + blocks], .int32)
+      try fill(0, marks)
+      return (marks, LaunchSize(min(compute, blocks)))
+    }
+    let slice = min(48, (rows + compute - 1) / compute)
+    r.slice = Int32(truncatingIfNeeded: slice)
+    return (nil, LaunchSize((rows + slice - 1) / slice))
   }
 
   /// The recurrent weight in panels.

@@ -98,7 +98,7 @@ enum KernelID: Int, CaseIterable {
   case random, dropout
   // recurrent.cl
   case recurrent_final, recurrent_pack, recurrent_forward, recurrent_backward, recurrent_step
-  case recurrent_gradient, recurrent_state
+  case recurrent_forward_team, recurrent_backward_team, recurrent_gradient, recurrent_state
   // gemm.cl, gemm_cpu.cl, gemm_vector.cl, gemm_gpu.cl
   case gemm_combine, gemm_tile_4, gemm_tile_6, gemm_tile_8, gemm_tile_12
   case gemm_vector, gemm_shared_64, gemm_shared_128
