@@ -101,6 +101,11 @@ struct SequenceLayerTests {
     refuses("0...1") {
       _ = try LSTM(3, 4, RecurrentOptions(dropout: 1.5), key: RandomKey(1), on: device)
     }
+    refuses("2³¹ parameters") {
+      _ = try LSTM(
+        1 << 20, 1 << 16, RecurrentOptions(numLayers: 9), key: RandomKey(1), on: device)
+    }
+    refuses("2³¹ values") { _ = try Embedding(1 << 30, 1 << 20, key: RandomKey(1), on: device) }
     refuses("padding index") {
       _ = try Embedding(3, 4, paddingIndex: 3, key: RandomKey(1), on: device)
     }

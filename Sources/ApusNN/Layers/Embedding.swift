@@ -19,9 +19,11 @@ public struct Embedding: Layer {
     _ count: Int, _ size: Int, paddingIndex: Int? = nil, initializer: Initializer? = nil,
     key: RandomKey, on device: Device
   ) throws {
-    guard count > 0, size > 0, count <= Int(Int32.max), size <= 1 << 24 else {
+    guard count > 0, size > 0, count <= Int(Int32.max), size <= 1 << 24, count * size <= 1 << 31
+    else {
       throw ApusError(
-        .value, operation: "Embedding", "count \(count) and size \(size) must be positive")
+        .value, operation: "Embedding",
+        "count \(count) and size \(size) must be positive, with at most 2³¹ values")
     }
     let values = initializer ?? .normal(mean: 0, standardDeviation: 1)
     var table = try values.values([count, size], key: key)

@@ -68,6 +68,14 @@ public struct RecurrentStack: Module {
         "inputSize \(inputSize), hiddenSize \(hiddenSize) and numLayers \(options.numLayers) must "
           + "be positive and sensible")
     }
+    let later = (options.numLayers - 1) * (options.directions + 1) * hiddenSize
+    let columns = options.directions * (inputSize + hiddenSize + later)
+    guard cell.gateCount * hiddenSize * columns <= 1 << 31 else {
+      throw ApusError(
+        .value, operation: name,
+        "inputSize \(inputSize), hiddenSize \(hiddenSize) and numLayers \(options.numLayers) make "
+          + "more than 2³¹ parameters")
+    }
     guard options.dropout >= 0, options.dropout <= 1 else {
       throw ApusError(
         .value, operation: name, "dropout \(options.dropout) is not within 0...1")
