@@ -1,3 +1,4 @@
+import ApusCPU
 import ApusDevice
 import CVector
 import Testing
