@@ -90,10 +90,11 @@ public struct Explanation: Sendable {
     probabilities = shares
     self.classIndex = chosen
     classNames = classifier.classNames
-    pixelMaximum = classifier.pixelMaximum ?? max(example.features.max() ?? 1, 1e-6)
+    let pixels = try example.features
+    pixelMaximum = classifier.pixelMaximum ?? max(pixels.max() ?? 1, 1e-6)
     image = Maps(
       layer: model.inputs[0].name, channels: shape[0], height: shape[1], width: shape[2],
-      values: example.features)
+      values: pixels)
     evidence = try Self.evidence(cam, layer: target.result)
     let kernel = try Self.kernel(of: first, in: model)
     filters = kernel.maps
