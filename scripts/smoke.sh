@@ -20,6 +20,12 @@ for device in reference cpu opencl; do
   [ "$(wc -l < "$work/$device.csv")" -eq 3 ]
   echo "smoke: $device passed"
 done
+for device in cpu opencl; do
+  "$apus" train --data digits --model lenet --device "$device" --epochs 1 --augment crop:1 \
+    --checkpoint-dir "$work/$device" --output "$work/lenet.safetensors" --quiet
+  "$apus" evaluate --model "$work/lenet.safetensors" --data digits --device "$device" > /dev/null
+  echo "smoke: convolutions on $device passed"
+done
 "$apus" devices --json > /dev/null
 "$apus" summary --model mlp > /dev/null
 if "$apus" train --data iris --model mlp --device quantum --output "$work/x" 2> "$work/error"; then
