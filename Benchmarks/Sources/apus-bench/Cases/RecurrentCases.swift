@@ -52,7 +52,9 @@ extension BenchCase {
     let head = try Linear(256, 65, key: keys[2], on: device)
     let parameters = embedding.parameters() + lstm.parameters() + head.parameters()
     let optimizer = try Adam(parameters, learningRate: 1e-3)
-    let text = (0..<64 * 32).map { Int32(($0 * 7919 + $0 / 13) % 65) }
+    let text: [Int32] = (0..<64 * 32).map { (place: Int) -> Int32 in
+      Int32((place * 7919 + place / 13) % 65)
+    }
     let x = try Tensor(text, shape: [64, 32], on: device)
     let y = try Tensor(text.reversed(), on: device)
     return {
