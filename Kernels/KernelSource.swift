@@ -7,6 +7,8 @@ public enum KernelSource {
   public static var functions: [UInt8] { PackageResources.functions_cl }
   public static var chain: [UInt8] { PackageResources.chain_cl }
   public static var cast: [UInt8] { PackageResources.cast_cl }
+  /// Copies that exchange the dense axis, for CPU kinds.
+  public static var transpose: [UInt8] { PackageResources.transpose_cl }
   public static var reduce: [UInt8] { PackageResources.reduce_cl }
   public static var index: [UInt8] { PackageResources.index_cl }
   public static var rows: [UInt8] { PackageResources.rows_cl }

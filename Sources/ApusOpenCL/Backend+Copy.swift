@@ -34,6 +34,15 @@ extension OpenCLBackend {
     let size = launchSize(&it)
     let (source, target) = (try buffer(x), try buffer(out))
     if x.dtype == out.dtype {
+      if x.dtype.byteCount == 4, !runtime.isGPU,
+        let transposition = Transposition(it, units: max(description.computeUnits, 1))
+      {
+        return try runtime.launch(.transpose_4, transposition.size) {
+          $0.value(transposition.arguments)
+          $0.buffer(source)
+          $0.buffer(target)
+        }
+      }
       let kernel: KernelID
       switch x.dtype.byteCount {
       case 1: kernel = .copy_1

@@ -5,7 +5,7 @@ enum KernelProgram: Int, CaseIterable {
   // Files of many kernels are two programs, the second with what few networks need; see prelude.cl.
   case elementwise, elementwiseRest, copy, cast, reduce, reduceRest, index, indexRest, rows,
     rowsRest
-  case optimizer, random, chain, recurrent
+  case optimizer, random, chain, recurrent, transpose
   // One program per height of the register tile or edge of the local tile; `gemm` combines the parts
   // of a cut depth.
   case gemm, gemm4, gemm6, gemm8, gemm12, gemmVector, gemm64, gemm128
@@ -22,6 +22,7 @@ enum KernelProgram: Int, CaseIterable {
       case .elementwise, .elementwiseRest: KernelSource.functions + KernelSource.elementwise
       case .chain: KernelSource.functions + KernelSource.chain
       case .copy, .cast: KernelSource.cast
+      case .transpose: KernelSource.transpose
       case .reduce, .reduceRest: KernelSource.reduce
       case .index, .indexRest: KernelSource.index
       case .rows, .rowsRest: KernelSource.rows
@@ -104,6 +105,8 @@ enum KernelID: Int, CaseIterable {
   case gemm_vector, gemm_shared_64, gemm_shared_128
   // chain.cl
   case elementwise_chain
+  // transpose.cl
+  case transpose_4
   // convolution.cl, convolution_cpu.cl, convolution_gpu.cl
   case conv_pack, conv_pad, conv_unpack, conv_overlap
   case conv_tile_1, conv_weights_1, conv_tile_2, conv_weights_2, conv_shared, weights_shared
@@ -152,6 +155,7 @@ enum KernelID: Int, CaseIterable {
     case .gemm_shared_64: return .gemm64
     case .gemm_shared_128: return .gemm128
     case .elementwise_chain: return .chain
+    case .transpose_4: return .transpose
     case .conv_pack, .conv_pad, .conv_unpack, .conv_overlap: return .convolution
     case .conv_tile_1, .conv_weights_1: return .convolution1
     case .conv_tile_2, .conv_weights_2: return .convolution2

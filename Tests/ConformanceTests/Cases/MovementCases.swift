@@ -36,5 +36,17 @@ let movementCases: [OpCase] = [
         }
         return trials
       }
-    }),
+    } + turned),
 ]
+
+/// Large enough for squares: images in either memory order, extents beside multiples of 16.
+private let turned: [Trial] = [DType.float32, .int32].flatMap { dtype in
+  [[2, 35, 9, 23], [3, 3, 17, 31], [1, 64, 16, 16], [47, 130], [16, 5, 40]].map { shape in
+    Trial(
+      operation: .copy, inputs: [Input(shape, dtype, .uniform(-1000, 1000))],
+      outputs: [Output(shape, dtype)],
+      placements: shape.count == 4
+        ? [.channelsLast, .channelsLastPart, .transposed, .mixed, .stridedOutput]
+        : [.transposed, .mixed, .stridedOutput])
+  }
+}
