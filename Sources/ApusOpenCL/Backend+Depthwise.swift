@@ -9,10 +9,16 @@ extension OpenCLBackend {
     return ordered
   }
 
+  /// Images as the kernels are fast on: on a CPU a vector holds neighbouring channels.
+  private func lanes(_ x: Operand) throws -> Operand {
+    runtime.isGPU ? x : try channelsDense(x)
+  }
+
   func depthwise(
     _ window: Window, _ x: Operand, _ weight: Operand, _ bias: Operand?, _ addend: Operand?,
     _ out: Operand, isReversed: Bool = false, op: Int32, _ first: Float, _ second: Float
   ) throws {
+    let x = try lanes(x)
     let taps = try channelsOfTaps(weight)
     var grid = try ImageGrid(out.shape)
     let size = imageLaunchSize(&grid, cost: window.height * window.width)
@@ -53,6 +59,7 @@ extension OpenCLBackend {
       mirrored.left = window.dilationWidth * (window.width - 1) - window.left
       return try depthwise(mirrored, dy, weight, nil, nil, dx, isReversed: true, op: -1, 0, 0)
     }
+    let dy = try lanes(dy)
     let taps = try channelsOfTaps(weight)
     var grid = try ImageGrid(dx.shape)
     let size = imageLaunchSize(&grid, cost: window.height * window.width)
@@ -78,6 +85,7 @@ extension OpenCLBackend {
   func depthwiseWeights(
     _ window: Window, _ x: Operand, _ dy: Operand, _ dw: Operand, _ dbias: Operand?
   ) throws {
+    let (x, dy) = (try lanes(x), try lanes(dy))
     var grid = try ImageGrid(dy.shape)
     let (rows, channels) = (dy.shape[0] * dy.shape[2], dy.shape[1])
     let taps = window.height * window.width
