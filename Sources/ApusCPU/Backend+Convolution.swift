@@ -7,8 +7,11 @@ extension CPUBackend {
   ) throws {
     guard out.count > 0 else { return }
     var sizes = apus_convolution(convolution, input: inputs[0].shape, output: out.shape)
+    let isPlanar = suitsPlanes(inputs[0], convolution)
+    sizes.is_planar = isPlanar
     let code = activation?.code
-    try readingImages([inputs[0]] + inputs.dropFirst(3)) { images in
+    try readingImages((isPlanar ? [] : [inputs[0]]) + inputs.dropFirst(3)) { images in
+      let images = isPlanar ? [inputs[0]] + images : images
       try reading(Array(inputs[1..<min(inputs.count, 3)])) { weights in
         try withImage(out) { out in
           try withScratch(apus_convolve_scratch(&sizes)) {
@@ -48,7 +51,10 @@ extension CPUBackend {
   ) throws {
     guard x.count > 0, dy.count > 0 else { return try clearAll(outputs) }
     var sizes = apus_convolution(convolution, input: x.shape, output: dy.shape)
-    try readingImages([x, dy]) { images in
+    let isPlanar = suitsPlanes(x, convolution)
+    sizes.is_planar = isPlanar
+    try readingImages(isPlanar ? [dy] : [x, dy]) { images in
+      let images = isPlanar ? [x] + images : images
       func run(_ dweight: Operand, _ dbias: Operand?) throws {
         try withScratch(apus_convolve_weight_scratch(&sizes)) {
           guard let scratch = $0?.assumingMemoryBound(to: Float.self) else { return }
@@ -63,6 +69,14 @@ extension CPUBackend {
       }
     }
   }
+
+  /// Whether NCHW data is read as it is. A group of few channels is gathered once, so that turning it
+  /// there costs less than a pass over memory before; where many filters share many channels it would
+  /// be turned again for each block of them.
+  private func suitsPlanes(_ x: Operand, _ convolution: Convolution) -> Bool {
+    let channels = x.shape[1]
+    return channels > 1 && channels <= 4 * convolution.groups && x.layout.isContiguous
+  }
 }
 
 extension apus_convolution {
@@ -74,6 +88,6 @@ extension apus_convolution {
       kernel_width: window.width, stride_height: window.strideHeight,
       stride_width: window.strideWidth, dilation_height: window.dilationHeight,
       dilation_width: window.dilationWidth, top: window.top, left: window.left,
-      groups: convolution.groups)
+      groups: convolution.groups, is_planar: false)
   }
 }

@@ -27,6 +27,25 @@ ptrdiff_t apus_gathered_rows(const apus_pass *p, ptrdiff_t rows) {
   return (rows - 1) * (p->taps_y == 1 ? 1 : p->step_y) + (p->taps_y - 1) * p->tap_y + 1;
 }
 
+/// A block of at most `transpose_size` channels of a row of pixels, from planes to next to each other.
+static void turn_row(
+    const apus_loops *loops, float *to, ptrdiff_t depth, const float *from, ptrdiff_t plane,
+    ptrdiff_t channels, ptrdiff_t pixels, ptrdiff_t x_step) {
+  const ptrdiff_t side = loops->transpose_size;
+  if (channels == side && pixels >= side && x_step == 1) {
+    // The last square overlaps the one before.
+    for (ptrdiff_t j = 0; j < pixels; j += side) {
+      if (j > pixels - side) j = pixels - side;
+      loops->transpose(
+          (char *)(to + j * depth), depth * (ptrdiff_t)sizeof(float), (const char *)(from + j),
+          plane * (ptrdiff_t)sizeof(float));
+    }
+    return;
+  }
+  for (ptrdiff_t d = 0; d < channels; d++)
+    for (ptrdiff_t j = 0; j < pixels; j++) to[j * depth + d] = from[d * plane + j * x_step];
+}
+
 void apus_gather_rows(
     const apus_pass *p, ptrdiff_t image, ptrdiff_t group, ptrdiff_t first, ptrdiff_t rows, float *to) {
   const apus_gathered shape = apus_gathered_shape(p);
@@ -39,6 +58,11 @@ void apus_gather_rows(
   if (begin > shape.columns) begin = shape.columns;
   if (end > shape.columns) end = shape.columns;
   if (end < begin) end = begin;
+  const float *planes = NULL;
+  if (p->is_planar && end > begin)
+    planes = p->in + (image * pixel + group * depth) * p->in_height * p->in_width + p->first_x +
+             begin * x_step;
+  float *const start = to;
   for (ptrdiff_t i = 0; i < count; i++, to += shape.row) {
     const ptrdiff_t y = first * p->step_y + p->first_y + i * y_step;
     if (y < 0 || y >= p->in_height) {
@@ -47,6 +71,7 @@ void apus_gather_rows(
     }
     memset(to, 0, (size_t)(begin * depth) * sizeof(float));
     memset(to + end * depth, 0, (size_t)((shape.columns - end) * depth) * sizeof(float));
+    if (p->is_planar) continue;
     const float *from =
         p->in + ((image * p->in_height + y) * p->in_width + p->first_x + begin * x_step) * pixel +
         group * depth;
@@ -55,6 +80,21 @@ void apus_gather_rows(
     else
       for (ptrdiff_t j = begin; j < end; j++, from += x_step * pixel)
         memcpy(to + j * depth, from, (size_t)depth * sizeof(float));
+  }
+  if (!planes) return;
+  // Few planes at a time, so that each is read in long runs. The last block overlaps the one before.
+  const apus_loops *loops = apus_loops_now();
+  const ptrdiff_t block = apus_least(depth, loops->transpose_size);
+  const ptrdiff_t plane = p->in_height * p->in_width;
+  for (ptrdiff_t d = 0; d < depth; d += block) {
+    if (d > depth - block) d = depth - block;
+    for (ptrdiff_t i = 0; i < count; i++) {
+      const ptrdiff_t y = first * p->step_y + p->first_y + i * y_step;
+      if (y >= 0 && y < p->in_height)
+        turn_row(
+            loops, start + i * shape.row + begin * depth + d, depth,
+            planes + d * plane + y * p->in_width, plane, block, end - begin, x_step);
+    }
   }
 }
 
@@ -168,8 +208,9 @@ static void run_blocks(void *context, ptrdiff_t begin, ptrdiff_t end) {
 
 /// Windows of one pixel on dense images: a product of matrices whose left operand needs no copy.
 static bool is_flat(const apus_pass *p) {
-  return p->taps_y == 1 && p->taps_x == 1 && p->step_y == 1 && p->step_x == 1 && p->first_y == 0 &&
-         p->first_x == 0 && p->groups == 1 && p->height == p->in_height && p->width == p->in_width &&
+  return !p->is_planar && p->taps_y == 1 && p->taps_x == 1 && p->step_y == 1 && p->step_x == 1 &&
+         p->first_y == 0 && p->first_x == 0 && p->groups == 1 &&
+         p->height == p->in_height && p->width == p->in_width &&
          p->out_row == p->width * p->out_pixel && p->out_image == p->height * p->out_row;
 }
 
@@ -229,7 +270,8 @@ apus_pass apus_forward_pass(const apus_convolution *c) {
   const ptrdiff_t pixel = c->filters;
   return (apus_pass){
       .batch = c->batch, .groups = c->groups, .depth = depth, .filters = c->filters / c->groups,
-      .in_height = c->height, .in_width = c->width, .height = c->out_height, .width = c->out_width,
+      .in_height = c->height, .in_width = c->width, .is_planar = c->is_planar,
+      .height = c->out_height, .width = c->out_width,
       .step_y = c->stride_height, .step_x = c->stride_width, .first_y = -c->top, .first_x = -c->left,
       .tap_y = c->dilation_height, .tap_x = c->dilation_width, .taps_y = c->kernel_height,
       .taps_x = c->kernel_width, .out_image = c->out_height * c->out_width * pixel,

@@ -13,6 +13,7 @@ typedef struct {
   ptrdiff_t batch, groups, depth, filters;  // depth and filters of one group
   const float *in;
   ptrdiff_t in_height, in_width;
+  bool is_planar;               // `in` is [batch, in_pixel, in_height, in_width] instead
   ptrdiff_t height, width;  // of the output
   ptrdiff_t step_y, step_x, first_y, first_x, tap_y, tap_x, taps_y, taps_x;
   float *out;

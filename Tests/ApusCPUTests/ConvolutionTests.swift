@@ -45,6 +45,13 @@ extension CPUTests {
       Shape([2, 3, 20, 21], 10, kernel: 7, stride: 2, padding: 3),
       Shape([2, 12, 9, 8], 18, kernel: 3, padding: 1, groups: 3),
       Shape([2, 37, 12, 11], 37, kernel: 3, padding: 1, groups: 37),
+      // Data turned while it is gathered: whole squares, overlapping ones, and without a square.
+      Shape([2, 37, 7, 23], 37, kernel: 3, padding: 1, groups: 37),
+      Shape([2, 32, 9, 16], 32, kernel: 3, stride: 2, padding: 1, groups: 32),
+      Shape([3, 19, 8, 35], 19, kernel: 1, stride: 2, padding: 0, groups: 19),
+      Shape([2, 6, 9, 20], 12, kernel: 3, padding: 1, groups: 3),
+      Shape([2, 5, 9, 11], 10, kernel: 3, stride: 2, padding: 1, groups: 5),
+      Shape([2, 4, 6, 7], 9, kernel: 1, padding: 0),
     ]
 
     @Test(arguments: shapes, Array(0...Int(apus_best_level())))
@@ -67,14 +74,24 @@ extension CPUTests {
       apus_limit_threads(1)
       defer { apus_limit_threads(0) }
       #expect(try run(shape, x, w, bias, dy) == results, "one thread gives other bits")
+      #expect(
+        try run(shape, x, w, bias, dy, isChannelsLast: true) == results,
+        "another memory order of the input gives other bits")
     }
 
     private func run(
-      _ shape: Shape, _ x: [Float], _ w: [Float], _ bias: [Float], _ dy: [Float]
+      _ shape: Shape, _ x: [Float], _ w: [Float], _ bias: [Float], _ dy: [Float],
+      isChannelsLast: Bool = false
     ) throws -> [[Float]] {
       let device = try sharedDevice()
+      var image = try upload(x, shape.input)
+      if isChannelsLast {
+        let turned = try device.featureMap(shape.input)
+        try device.enqueue(.copy, [image], [turned])
+        image = turned
+      }
       let operands = try (
-        upload(x, shape.input), upload(w, shape.weight), upload(bias, [shape.filters]),
+        image, upload(w, shape.weight), upload(bias, [shape.filters]),
         upload(dy, shape.output)
       )
       let outputs = try [shape.output, shape.input, shape.weight, [shape.filters]].map {

@@ -136,6 +136,9 @@ typedef struct {
   ptrdiff_t filters, out_height, out_width;
   ptrdiff_t kernel_height, kernel_width, stride_height, stride_width;
   ptrdiff_t dilation_height, dilation_width, top, left, groups;
+  /// Whether `x` is dense NCHW instead: turned as it is gathered, in the forward pass and the gradient
+  /// of the weights. For data whose groups have few channels.
+  bool is_planar;
 } apus_convolution;
 
 /// `out = f(x ∗ weight + bias + addend)`; no `f` when `activation` is negative. Nothing is empty.
