@@ -209,7 +209,8 @@ def make(name):
     if parts[0] == "softmax":
         return softmax(*(int(extent) for extent in parts[1].split("x")))
     if parts[0] in ("conv", "convgrad"):
-        return convolution(*parts[1:], parts[0] == "convgrad")
+        # "-featuremap": images as the layer before leaves them, which here is NCHW as well.
+        return convolution(*parts[1:4], parts[0] == "convgrad")
     if parts[0] in ("lstm", "gru", "rnn"):
         steps, rows = (int(extent) for extent in parts[1].split("x"))
         return recurrent(parts[0], steps, rows, parts[2] == "train")

@@ -3,18 +3,22 @@ import Apus
 /// A convolution to time: images `[batch, channels, side, side]`, square kernels.
 private struct Shape {
   let batch, channels, side, filters, kernel, stride, padding, groups: Int
+  /// Whether the images lie in memory as the layer before leaves them, not as `NCHW`.
+  let isFeatureMap: Bool
 
   init(
     _ batch: Int, _ channels: Int, _ side: Int, _ filters: Int, kernel: Int, stride: Int = 1,
-    padding: Int = 0, groups: Int = 1
+    padding: Int = 0, groups: Int = 1, isFeatureMap: Bool = false
   ) {
     (self.batch, self.channels, self.side, self.filters) = (batch, channels, side, filters)
     (self.kernel, self.stride, self.padding, self.groups) = (kernel, stride, padding, groups)
+    self.isFeatureMap = isFeatureMap
   }
 
   /// Peers read the sizes from the name.
   var name: String {
     "\(batch)x\(channels)x\(side)-\(filters)-k\(kernel)s\(stride)p\(padding)g\(groups)"
+      + (isFeatureMap ? "-featuremap" : "")
   }
 
   var flops: Double {
@@ -23,8 +27,11 @@ private struct Shape {
   }
 
   func tensors(on device: Device) throws -> [Tensor] {
-    [
-      try Tensor.normal([batch, channels, side, side], key: RandomKey(1), on: device),
+    var x = try Tensor.normal([batch, channels, side, side], key: RandomKey(1), on: device)
+    // Pooling of single pixels changes the memory order alone.
+    if isFeatureMap { x = try x.maxPool2d(kernelSize: (1, 1)) }
+    return [
+      x,
       try Tensor.normal(
         [filters, channels / groups, kernel, kernel], key: RandomKey(2), on: device),
       try Tensor.normal([filters], key: RandomKey(3), on: device),
@@ -45,6 +52,7 @@ extension BenchCase {
     Shape(16, 64, 56, 256, kernel: 1),
     Shape(8, 3, 224, 64, kernel: 7, stride: 2, padding: 3),
     Shape(8, 128, 56, 128, kernel: 3, padding: 1, groups: 128),
+    Shape(8, 128, 56, 128, kernel: 3, padding: 1, groups: 128, isFeatureMap: true),
   ]
 
   static let convolutionCases: [BenchCase] = shapes.flatMap { [forward($0), gradients($0)] }
