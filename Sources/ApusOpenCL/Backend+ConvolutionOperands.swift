@@ -45,10 +45,10 @@ struct ConvolutionSource {
 }
 
 extension OpenCLBackend {
-  /// A vector without gaps.
+  /// The operand, or a contiguous copy of it.
   func dense(_ x: Operand) throws -> Operand {
     if x.layout.isContiguous { return x }
-    let copied = try temporary(x.shape)
+    let copied = try temporary(x.shape, x.dtype)
     try copy(x, to: copied)
     return copied
   }

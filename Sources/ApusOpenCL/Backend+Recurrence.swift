@@ -47,9 +47,11 @@ extension OpenCLBackend {
     let it = Recurrence.Forward(command, recurrence)
     guard it.hn.count > 0 else { return }
     var r = try RecurrentArguments(recurrence, it.y.shape, hasSaved: it.saved != nil)
-    let (gates, weight, h0) = (try dense(it.gates), try dense(it.weight), try dense(it.h0))
-    let bias = try it.bias.map { try dense($0) }
-    let lengths = try it.lengths.map { try dense($0, .int32) }
+    let (gates, weight, h0) = (
+      try denseInput(it.gates), try denseInput(it.weight), try denseInput(it.h0)
+    )
+    let bias = try it.bias.map { try denseInput($0) }
+    let lengths = try it.lengths.map { try denseInput($0, .int32) }
     let (y, hn) = (try room(for: it.y), try room(for: it.hn))
     let (cn, saved) = (try it.cn.map { try room(for: $0) }, try it.saved.map { try room(for: $0) })
     // A buffer alone does not keep a copy alive.
@@ -120,10 +122,12 @@ extension OpenCLBackend {
     let flat = [shape[0] * shape[1], gateWidth]
     var r = try RecurrentArguments(recurrence, shape, hasSaved: it.saved != nil)
     let (weight, y, h0, dy) = (
-      try dense(it.weight), try dense(it.y), try dense(it.h0), try dense(it.dy)
+      try denseInput(it.weight), try denseInput(it.y), try denseInput(it.h0), try denseInput(it.dy)
     )
-    let (saved, c0) = (try it.saved.map { try dense($0) }, try it.c0.map { try dense($0) })
-    let lengths = try it.lengths.map { try dense($0, .int32) }
+    let (saved, c0) = (
+      try it.saved.map { try denseInput($0) }, try it.c0.map { try denseInput($0) }
+    )
+    let lengths = try it.lengths.map { try denseInput($0, .int32) }
     let dgates = try room(for: it.dgates)
     let (dh, dc) = (try room(for: it.dh0), try it.dc0.map { try room(for: $0) })
     // The gradients of the recurrent product are those of the gates but for a GRU.
@@ -197,13 +201,9 @@ extension OpenCLBackend {
 
   // MARK: Operands as the kernels want them
 
-  /// The operand, or a contiguous copy of it.
-  private func dense(_ operand: Operand, _ dtype: DType = .float32) throws -> Operand {
+  private func denseInput(_ operand: Operand, _ dtype: DType = .float32) throws -> Operand {
     try require(dtype, operand, "recurrence")
-    if operand.layout.isContiguous { return operand }
-    let result = try temporary(operand.shape, dtype)
-    try copy(operand, to: result)
-    return result
+    return try dense(operand)
   }
 
   /// The output itself where it is contiguous, else memory that `deliver` copies to it.

@@ -78,12 +78,6 @@ extension OpenCLBackend {
     }
   }
 
-  func unavailable(_ command: Command) -> ApusError {
-    ApusError(
-      .device, operation: "\(command.operation)",
-      "not available on '\(info.name)'; use another device")
-  }
-
   /// The error for an element type that a kernel does not take.
   func unsupported(_ operation: String, _ dtype: DType, takes: String) -> ApusError {
     ApusError(
