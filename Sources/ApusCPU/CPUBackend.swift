@@ -8,8 +8,9 @@ import Synchronization
 /// rest.
 ///
 /// A command is carried out by the time `enqueue` returns, on all cores where that pays, so the order
-/// of commands is the order of calls, and errors are thrown at once. Results do not depend on timing:
-/// work is cut at places that follow from its size alone.
+/// of commands is the order of calls, and errors are thrown at once. Only element-wise commands on long
+/// operands wait for each other (`ElementwiseChain`), until anything else looks at memory. Results do
+/// not depend on timing: work is cut at places that follow from its size alone.
 public final class CPUBackend: Backend {
   public let info: DeviceInfo
   public var prefersChannelsLast: Bool { true }
@@ -65,10 +66,14 @@ public final class CPUBackend: Backend {
     target.copyMemory(from: source + byteOffset, byteCount: bytes.count)
   }
 
-  public func synchronize() throws { synchronizations.add(1, ordering: .relaxed) }
+  public func synchronize() throws {
+    memory.chain.run()
+    synchronizations.add(1, ordering: .relaxed)
+  }
 
   public func enqueue(_ command: Command) throws {
     launches.add(1, ordering: .relaxed)
+    if try joins(command) { return }
     try perform(command)
   }
 

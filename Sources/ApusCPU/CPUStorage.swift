@@ -5,6 +5,8 @@ import CVector
 // @unchecked: the pool takes its own lock in every call.
 final class MemoryPool: @unchecked Sendable {
   private let pool: OpaquePointer
+  /// Commands that have yet to write to blocks of the pool.
+  let chain = ElementwiseChain()
 
   init(limit: Int) throws {
     guard let pool = apus_memory_create(limit) else {
@@ -18,6 +20,9 @@ final class MemoryPool: @unchecked Sendable {
   var counters: apus_memory_counters { apus_memory_read(pool) }
 
   func take(_ byteCount: Int) throws -> UnsafeMutableRawPointer {
+    if let block = apus_memory_take(pool, byteCount) { return block }
+    // What waits may hold on to memory that nobody else needs.
+    chain.run()
     guard let block = apus_memory_take(pool, byteCount) else {
       throw ApusError(
         byteCount < 0 ? .value : .outOfMemory, operation: "allocate",
@@ -46,20 +51,30 @@ final class CPUStorage: Storage, @unchecked Sendable {
     super.init(byteCount: byteCount)
   }
 
-  deinit { memory.give(block, byteCount) }
+  deinit {
+    memory.chain.forget(block)
+    memory.give(block, byteCount)
+  }
 }
 
 extension CPUBackend {
-  /// The memory behind a storage.
+  /// The memory behind a storage, with all that was to be written to it.
   /// - Throws: `ApusError` when the storage belongs to another device.
   @inline(__always)
   func block(_ storage: Storage) throws -> UnsafeMutableRawPointer {
+    let storage = try own(storage)
+    if memory.chain.waits { memory.chain.run() }
+    return storage.block
+  }
+
+  @inline(__always)
+  func own(_ storage: Storage) throws -> CPUStorage {
     guard type(of: storage) == CPUStorage.self else {
       throw ApusError(
         .device, operation: "cpu",
         "a tensor of another device reached 'cpu'; move it with `to(device)` first")
     }
-    return unsafeDowncast(storage, to: CPUStorage.self).block
+    return unsafeDowncast(storage, to: CPUStorage.self)
   }
 
   /// The first element of an operand.

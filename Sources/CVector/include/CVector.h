@@ -97,6 +97,32 @@ void apus_elementwise(
     const ptrdiff_t *_Nullable b_strides, const void *_Nullable c,
     const ptrdiff_t *_Nullable c_strides);
 
+// MARK: Chains of element-wise functions (chain.c)
+
+enum { APUS_CHAIN_STEPS = 16, APUS_CHAIN_SPLATS = 8 };
+
+/// An operand of a step: the result of an earlier step where `step` is not negative, else the floats at
+/// `memory` or, where that is NULL, `value` for every element.
+typedef struct {
+  int step;
+  float value;
+  const float *_Nullable memory;
+} apus_chain_operand;
+
+/// `f(a, b, c)` on dense floats; `operands` says how many there are.
+typedef struct {
+  apus_operation operation;
+  apus_parameters parameters;
+  int operands;
+  apus_chain_operand a, b, c;
+  /// Where the result goes, NULL if nobody wants it but the steps that follow.
+  float *_Nullable target;
+} apus_chain_step;
+
+/// Runs `count` steps, at most APUS_CHAIN_STEPS with APUS_CHAIN_SPLATS distinct repeated values, on `n`
+/// elements. The bits are those of the steps run one by one.
+void apus_chain(const apus_chain_step *_Nonnull steps, int count, ptrdiff_t n);
+
 /// Moves elements of `size` bytes between strided views, by tiles where axes are exchanged.
 void apus_copy(
     int size, int rank, const ptrdiff_t *_Nonnull shape, void *_Nonnull out,
