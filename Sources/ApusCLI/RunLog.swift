@@ -34,14 +34,14 @@ final class RunLog {
     kept.compactMap { try? JSONDecoder().decode(TrainingEvent.Epoch.self, from: Data($0.utf8)) }
   }
 
-  /// The steps and epochs of a log up to an epoch; none where there is no such file.
+  /// The steps, gradients and epochs of a log up to an epoch; none where there is no such file.
   private static func lines(of path: String, upTo epoch: Int) -> [Substring] {
     guard
       (try? FileManager.default.attributesOfItem(atPath: path)[.type]) as? FileAttributeType
         == .typeRegular, let text = try? String(contentsOfFile: path, encoding: .utf8)
     else { return [] }
     return text.split(separator: "\n").filter { line in
-      for event in ["step", "epoch"] {
+      for event in ["step", "gradients", "epoch"] {
         let start = "{\"event\":\"\(event)\",\"epoch\":"
         guard line.hasPrefix(start) else { continue }
         let number = Int(line.dropFirst(start.count).prefix { $0.isNumber })

@@ -27,6 +27,11 @@ struct Train: ParsableCommand {
 
         apus train --data letters.npz --init-from digits.safetensors \\
           --freeze fc1 --output letters.safetensors
+
+      Where a loss does not fall, look at the gradients: --gradient-report logs
+      them and names layers that get none, or too much, with what usually helps.
+      A loss that is no number ends the run; the model of the last complete epoch
+      is kept.
       """)
 
   @Option(help: "The model file to write.")
@@ -45,6 +50,17 @@ struct Train: ParsableCommand {
 
   @Option(help: "Draw loss curves and confusion matrix into an SVG file.")
   var plot: String?
+
+  @Option(
+    defaultAsFlag: 0, parsing: .next,
+    help: ArgumentHelp(
+      "Log gradient norms and name ill layers, once an epoch or every so many steps.",
+      discussion: """
+        Lines {"event":"gradients",…} of --log hold the norms of every parameter
+        and of its gradient, before clipping, and whether it is healthy,
+        vanishing, exploding or notFinite. The result stays the same.
+        """, valueName: "steps"))
+  var gradientReport: Int?
 
   @Flag(help: "Say nothing but errors.")
   var quiet = false
@@ -81,6 +97,7 @@ struct Train: ParsableCommand {
     penalties.set(&options)
     stopping.set(&options)
     options.frozenPrefixes = transfer.freeze
+    options.gradientReport = gradientReport
     return options
   }
 

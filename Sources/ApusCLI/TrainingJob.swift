@@ -76,21 +76,29 @@ struct TrainingJob {
     let interrupt = Interrupt()
     var history = History(epochs: runLog?.keptEpochs ?? [])
     var saved: Int?
-    let outcome = try trainer.run(
-      from: checkpoint, isCancelled: { interrupt.isRequested },
-      onEvent: { event in
-        try runLog?.write(event)
-        history.add(event)
-        reporter.show(event)
-      },
-      onEpoch: { checkpoint in
-        // With early stopping the file holds the best model so far.
-        if options.earlyStopping == nil || checkpoint.progress.isBest {
-          try classifier.write(to: output)
-          saved = checkpoint.progress.epoch
-        }
-        try checkpoints?.write(checkpoint, classifier: classifier)
-      })
+    let outcome: Trainer.Outcome
+    do {
+      outcome = try trainer.run(
+        from: checkpoint, isCancelled: { interrupt.isRequested },
+        onEvent: { event in
+          try runLog?.write(event)
+          history.add(event)
+          reporter.show(event)
+        },
+        onEpoch: { checkpoint in
+          // With early stopping the file holds the best model so far.
+          if options.earlyStopping == nil || checkpoint.progress.isBest {
+            try classifier.write(to: output)
+            saved = checkpoint.progress.epoch
+          }
+          try checkpoints?.write(checkpoint, model: classifier)
+        })
+    } catch let error as ApusError where error.operation == "train" && saved != nil {
+      throw ApusError(
+        error.kind, operation: error.operation,
+        "\(error.message). \(output) keeps the model after epoch \(saved ?? 0)"
+          + (checkpoints.map { "; \($0.last) is the last good checkpoint" } ?? ""))
+    }
     if outcome.wasCancelled {
       Console.note(
         saved.map { "\ninterrupted; \(output) holds the model after epoch \($0)" }

@@ -77,9 +77,9 @@ extension Checkpoint {
   }
 
   /// Writes the file, atomically. Waits for the device.
-  /// - Parameter classifier: Adds what predicting from the file needs.
-  public func write(to path: String, classifier: Classifier? = nil) throws {
-    var metadata = try classifier?.file().metadata() ?? [:]
+  /// - Parameter model: Adds what predicting from the file needs.
+  public func write(to path: String, model: (any StoredModel)? = nil) throws {
+    var metadata = try model?.file().metadata() ?? [:]
     let header = Header(
       version: Self.version, step: optimizer.stepCount, learningRate: optimizer.learningRate,
       progress: progress)

@@ -88,6 +88,7 @@ public struct Checkpoint: Sendable {
     }
     var (saved, given) = (progress.options, other.options)
     saved.workers = given.workers
+    saved.gradientReport = given.gradientReport
     if saved.epochs != given.epochs {
       guard !saved.schedule.dependsOnLength else {
         throw refused(

@@ -32,9 +32,9 @@ public struct CheckpointFolder: Sendable {
   }
 
   /// Writes a checkpoint, atomically.
-  public func write(_ checkpoint: Checkpoint, classifier: Classifier? = nil) throws {
+  public func write(_ checkpoint: Checkpoint, model: (any StoredModel)? = nil) throws {
     // The best first: a run that ends between the two computes this epoch again.
-    if checkpoint.progress.isBest { try checkpoint.write(to: best, classifier: classifier) }
-    try checkpoint.write(to: last, classifier: classifier)
+    if checkpoint.progress.isBest { try checkpoint.write(to: best, model: model) }
+    try checkpoint.write(to: last, model: model)
   }
 }

@@ -6,7 +6,7 @@ import Foundation
 
 /// A model with all it needs to predict from raw examples: preprocessing, class names and, for tables,
 /// the encoding of columns. This is what a model file holds.
-public struct Classifier: Sendable {
+public struct Classifier: StoredModel {
   public let model: GraphModel
   public let preprocessing: Preprocessing
   public let classNames: [String]
@@ -56,10 +56,7 @@ public struct Classifier: Sendable {
     }
   }
 
-  /// Writes the model file, atomically.
-  public func write(to path: String) throws { try file().write(to: path) }
-
-  func file() throws -> ModelFile {
+  public func file() throws -> ModelFile {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     func text(_ value: some Encodable) throws -> String {

@@ -5,10 +5,11 @@ public enum Monitor: String, Sendable, Hashable, Codable, CaseIterable {
 
   var isSmallerBetter: Bool { self == .validationLoss }
 
-  func figure(of evaluation: Evaluation) -> Double {
+  /// nil where there is no such figure.
+  func figure(of figures: Figures) -> Double? {
     switch self {
-    case .validationLoss: evaluation.loss
-    case .validationAccuracy: evaluation.accuracy
+    case .validationLoss: figures.loss
+    case .validationAccuracy: figures.accuracy
     }
   }
 }

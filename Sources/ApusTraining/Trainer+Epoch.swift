@@ -12,12 +12,13 @@ extension Trainer {
     _ plateau: Plateau, _ losses: inout LossReader, _ isCancelled: () -> Bool,
     _ onEvent: (TrainingEvent) throws -> Void
   ) throws -> Bool {
-    var batches = try training.batches(
-      key: options.orderKey.folded(UInt64(epoch)), batchSize: options.batchSize)
+    let pass = try objective.pass(over: model, key: options.orderKey.folded(UInt64(epoch)))
     let penalty = options.l1 > 0 ? try L1Penalty(options.l1) : nil
     let maxNorm = try options.maxNorm.map { try MaxNorm($0) }
+    let named = model.namedParameters().filter(\.parameter.isTrainable)
+    var isFirst = true
     losses.beginEpoch(epoch)
-    while let batch = try batches.next() {
+    while let next = try pass.next() {
       if isCancelled() {
         try losses.flush(onEvent)
         return false
@@ -25,29 +26,30 @@ extension Trainer {
       optimizer.learningRate =
         options.schedule.learningRate(
           options.learningRate, step: optimizer.stepCount, of: schedule) * Float(plateau.factor)
-      let loss = try step(batch, optimizer, penalty, maxNorm)
-      try losses.add(loss, step: optimizer.stepCount, weight: batch.count, onEvent)
+      let key = options.stepKey.folded(UInt64(optimizer.stepCount))
+      var (loss, gradients) = try valueAndGradients(
+        of: optimizer.parameters, key: key, next.loss)
+      let report =
+        try isReported(step: optimizer.stepCount + 1, isFirst)
+        ? GradientReport(named, gradients) : nil
+      if let penalty { gradients = try penalty.added(to: gradients, of: optimizer.parameters) }
+      try optimizer.step(gradients)
+      try maxNorm?.apply(to: optimizer.parameters)
+      try report.map {
+        try onEvent(.gradients(.init(step: optimizer.stepCount, epoch: epoch, $0)))
+      }
+      try losses.add(loss, step: optimizer.stepCount, weight: next.weight, onEvent)
+      isFirst = false
     }
     try losses.flush(onEvent)
     try requireFiniteParameters(after: optimizer.stepCount, epoch: epoch)
     return true
   }
 
-  private func step(
-    _ batch: Batch, _ optimizer: any Optimizer, _ penalty: L1Penalty?, _ maxNorm: MaxNorm?
-  ) throws -> Tensor {
-    let key = options.stepKey.folded(UInt64(optimizer.stepCount))
-    var (loss, gradients) = try valueAndGradients(of: optimizer.parameters, key: key) { context in
-      let logits = try model(batch.x, context)
-      return try batch.loss {
-        try crossEntropy(
-          logits, $0, weight: classWeights, labelSmoothing: options.labelSmoothing)
-      }
-    }
-    if let penalty { gradients = try penalty.added(to: gradients, of: optimizer.parameters) }
-    try optimizer.step(gradients)
-    try maxNorm?.apply(to: optimizer.parameters)
-    return loss
+  /// Whether the gradients of a step are told.
+  private func isReported(step: Int, _ isFirst: Bool) -> Bool {
+    guard let interval = options.gradientReport else { return false }
+    return isFirst || interval > 0 && step % interval == 0
   }
 
   /// The last step of an epoch can ruin the weights while its loss still looks well.

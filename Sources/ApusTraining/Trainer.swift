@@ -5,7 +5,7 @@ import ApusOptimizers
 import ApusTensor
 import Foundation
 
-/// Trains a classifier.
+/// Trains a model for an ``Objective``: classes, numbers or another.
 ///
 /// Steps are enqueued without waiting for the device; losses are read in bundles. One seed gives one
 /// result, bit for bit, on one device, also where a run goes on from a ``Checkpoint``.
@@ -25,31 +25,27 @@ public struct Trainer: Sendable {
 
   let model: any Layer
   let options: TrainingOptions
-  let training: BatchSource
-  let classWeights: Tensor?
+  let objective: any Objective
   private let device: Device
-  private let validation: (source: BatchSource, labels: [Int32])?
-  private let dataFingerprint: String
   private let schedule: LearningRateSchedule.Run
 
   /// - Parameters:
-  ///   - model: Gives logits `[N, C]`; its parameters live on `device`. Those that the options freeze
-  ///     are frozen.
-  ///   - training: Examples with labels.
-  ///   - validation: Looked at after every epoch.
-  ///   - preprocessing: Applied to both; not for data that is preprocessed already.
+  ///   - model: What the objective takes; its parameters live on `device`. Those that the options
+  ///     freeze are frozen.
+  /// - Throws: ``ApusError`` for options out of range, or that the objective cannot serve.
   public init(
-    model: any Layer, training: Dataset, validation: Dataset? = nil,
-    preprocessing: Preprocessing = .none, options: TrainingOptions, device: Device
+    model: any Layer, objective: any Objective, options: TrainingOptions, device: Device
   ) throws {
     try options.validate()
-    guard training.count > 0 else {
-      throw ApusError(.data, operation: training.name, "there are no training examples")
-    }
-    guard validation != nil || !options.needsValidation else {
+    guard objective.hasValidation || !options.needsValidation else {
       throw ApusError(
         .value, operation: "train",
         "early stopping and the schedule plateau look at validation examples; there are none")
+    }
+    guard objective.hasAccuracy || options.monitor != .validationAccuracy else {
+      throw ApusError(
+        .value, operation: "train",
+        "what is learnt here has no accuracy to monitor; monitor the validation loss")
     }
     for prefix in options.frozenPrefixes { try model.freeze(prefix: prefix) }
     guard model.parameters().contains(where: \.isTrainable) else {
@@ -57,46 +53,41 @@ public struct Trainer: Sendable {
         .value, operation: "train", "every parameter is frozen; nothing is left to train")
     }
     self.model = model
+    self.objective = objective
     self.options = options
     self.device = device
-    self.training = try BatchSource(
-      training, preprocessing: preprocessing, augmentation: options.augmentation,
-      workers: options.workers, on: device)
-    self.validation = try validation.map {
-      (
-        try BatchSource(
-          $0, preprocessing: preprocessing, workers: options.workers, on: device), $0.labels
-      )
-    }
-    classWeights = try options.classWeights.weights(
-      training.labels, classCount: training.classCount
-    ).map { try Tensor($0, on: device) }
-    dataFingerprint = try Self.fingerprint(training, validation, preprocessing)
-    schedule = try options.run(stepsPerEpoch: Self.steps(training.count, options.batchSize))
+    schedule = try options.run(stepsPerEpoch: objective.stepsPerEpoch)
+  }
+
+  /// A trainer of a classifier or, for examples with real targets, of a regression.
+  /// - Parameters:
+  ///   - model: Gives logits `[N, C]`, or numbers `[N, targets]`.
+  ///   - training: Examples with labels or real targets.
+  ///   - validation: Looked at after every epoch.
+  ///   - preprocessing: Applied to both; not for data that is preprocessed already.
+  ///   - targetScaling: Of real targets; fitted on the training examples for nil.
+  public init(
+    model: any Layer, training: Dataset, validation: Dataset? = nil,
+    preprocessing: Preprocessing = .none, targetScaling: TargetScaling? = nil,
+    options: TrainingOptions, device: Device
+  ) throws {
+    try options.validate()
+    let objective: any Objective =
+      training.isRegression
+      ? try RegressionObjective(
+        training: training, validation: validation, preprocessing: preprocessing,
+        scaling: targetScaling, options: options, device: device)
+      : try ClassificationObjective(
+        training: training, validation: validation, preprocessing: preprocessing,
+        options: options, device: device)
+    try self.init(model: model, objective: objective, options: options, device: device)
   }
 
   /// Steps of one epoch; the last batch may be smaller.
   public var stepsPerEpoch: Int { schedule.stepsPerEpoch }
 
-  private static func steps(_ examples: Int, _ batchSize: Int) -> Int {
-    // There are examples, and the batch size may be as large as numbers get.
-    1 + (examples - 1) / batchSize
-  }
-
-  /// A hash of all that the model gets to see.
-  private static func fingerprint(
-    _ training: Dataset, _ validation: Dataset?, _ preprocessing: Preprocessing
-  ) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    var method = Fingerprint()
-    method.add(String(decoding: try encoder.encode(preprocessing), as: UTF8.self))
-    let parts = [training.fingerprint, method] + (validation.map { [$0.fingerprint] } ?? [])
-    return parts.map(\.text).joined(separator: "-")
-  }
-
   private var beginning: Checkpoint.Progress {
-    Checkpoint.Progress(options: options, data: dataFingerprint, device: device.name)
+    Checkpoint.Progress(options: options, data: objective.fingerprint, device: device.name)
   }
 
   /// Whether this run may go on from a checkpoint; a longer run may where the schedule does not depend
@@ -146,16 +137,14 @@ public struct Trainer: Sendable {
           epochs: progress.epoch, steps: optimizer.stepCount, wasCancelled: true,
           best: progress.best, modelEpoch: nil)
       }
-      let found = try validation.map {
-        try Evaluation(of: model, source: $0.source, labels: $0.labels)
-      }
+      let found = try objective.validate(model)
       if let loss = found?.loss, !loss.isFinite {
         throw ApusError(
           .data, operation: "train",
           "the validation loss became \(loss.isNaN ? "NaN" : "infinite") after epoch \(epoch); "
             + LossReader.advice)
       }
-      progress.complete(epoch, figure: found.map(options.monitor.figure))
+      progress.complete(epoch, figure: found.flatMap(options.monitor.figure))
       // Holding the values is enough: the next step leaves them alone and fills other memory.
       if options.earlyStopping != nil, progress.isBest { bestWeights = model.state() }
       try onEpoch(
@@ -167,7 +156,7 @@ public struct Trainer: Sendable {
           TrainingEvent.Epoch(
             epoch: epoch, step: optimizer.stepCount, trainLoss: losses.epochMean,
             validationLoss: found?.loss, validationAccuracy: found?.accuracy,
-            learningRate: Double(optimizer.learningRate),
+            validationFigures: found?.others, learningRate: Double(optimizer.learningRate),
             seconds: start.duration(to: .now).seconds)))
     }
     if progress.isStalled, let best = progress.best {

@@ -3,6 +3,7 @@ import Foundation
 /// What a training run tells while it goes on; one line of the log each.
 public enum TrainingEvent: Sendable {
   case step(Step)
+  case gradients(Gradients)
   case epoch(Epoch)
   case earlyStop(EarlyStop)
   case result(Result)
@@ -17,6 +18,40 @@ public enum TrainingEvent: Sendable {
     public let loss: Double
   }
 
+  /// How the gradients of a step are, before penalties and clipping.
+  public struct Gradients: Codable, Sendable, Hashable {
+    public struct Layer: Codable, Sendable, Hashable {
+      /// The parameter's name, which begins with that of its layer.
+      public let name: String
+      /// 2-norms, and the first over the second.
+      public let gradientNorm: Float
+      public let parameterNorm: Float
+      public let ratio: Float
+      public let finding: GradientReport.Finding
+      /// What usually helps; nil for healthy ones.
+      public let suggestion: String?
+    }
+
+    public var event = "gradients"
+    public let step: Int
+    public let epoch: Int
+    /// The 2-norm of all gradients together.
+    public let norm: Float
+    public let layers: [Layer]
+
+    public init(step: Int, epoch: Int, _ report: GradientReport) {
+      self.step = step
+      self.epoch = epoch
+      layers = report.entries.map {
+        Layer(
+          name: $0.name, gradientNorm: $0.gradientNorm, parameterNorm: $0.parameterNorm,
+          ratio: $0.ratio, finding: $0.finding, suggestion: $0.finding.suggestion)
+      }
+      let squares = layers.reduce(0.0) { $0 + Double($1.gradientNorm) * Double($1.gradientNorm) }
+      norm = Float(squares.squareRoot())
+    }
+  }
+
   public struct Epoch: Codable, Sendable, Hashable {
     public var event = "epoch"
     public let epoch: Int
@@ -27,6 +62,8 @@ public enum TrainingEvent: Sendable {
     /// nil without a validation part.
     public let validationLoss: Double?
     public let validationAccuracy: Double?
+    /// Further figures of the validation part, such as `mae` and `rmse` of a regression.
+    public let validationFigures: [String: Double]?
     public let learningRate: Double
     /// The epoch with its validation.
     public let seconds: Double
@@ -48,6 +85,8 @@ public enum TrainingEvent: Sendable {
     /// nil without a test part.
     public let testAccuracy: Double?
     public let testLoss: Double?
+    /// Further figures of the test part, such as `mae` and `rmse` of a regression.
+    public let testFigures: [String: Double]?
     public let device: String
     public let epochs: Int
     public let steps: Int
@@ -56,11 +95,12 @@ public enum TrainingEvent: Sendable {
     public let seconds: Double
 
     public init(
-      testAccuracy: Double?, testLoss: Double?, device: String, epochs: Int, steps: Int,
-      parameters: Int, seconds: Double
+      testAccuracy: Double?, testLoss: Double?, testFigures: [String: Double]? = nil,
+      device: String, epochs: Int, steps: Int, parameters: Int, seconds: Double
     ) {
       self.testAccuracy = testAccuracy
       self.testLoss = testLoss
+      self.testFigures = testFigures
       self.device = device
       self.epochs = epochs
       self.steps = steps
@@ -79,6 +119,7 @@ public enum TrainingEvent: Sendable {
     let name: String
     switch self {
     case .step(let step): (name, body) = ("step", try encoder.encode(step))
+    case .gradients(let gradients): (name, body) = ("gradients", try encoder.encode(gradients))
     case .epoch(let epoch): (name, body) = ("epoch", try encoder.encode(epoch))
     case .earlyStop(let stop): (name, body) = ("early-stop", try encoder.encode(stop))
     case .result(let result): (name, body) = ("result", try encoder.encode(result))

@@ -54,6 +54,11 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
   /// Epochs in a row without a better figure that end the run with the weights of the best epoch; nil
   /// for all epochs and the weights of the last.
   public var earlyStopping: Int?
+  /// How numbers are compared where numbers are learnt, mean squares for nil; of no use for classes.
+  public var regressionLoss: RegressionLoss?
+  /// Steps from one report of gradients to the next, beside that of the first step of every epoch, for
+  /// which 0 is enough; no reports for nil. The result does not depend on it.
+  public var gradientReport: Int?
   /// Random changes of the training images.
   public var augmentation = Augmentation.none
   /// Threads that decode, augment and upload batches where the data is augmented or does not fit memory
@@ -91,6 +96,9 @@ public struct TrainingOptions: Sendable, Hashable, Codable {
     if let maxNorm {
       try require(
         maxNorm > 0 && maxNorm.isFinite, "max norm", "finite and positive, not \(maxNorm)")
+    }
+    if let gradientReport {
+      try require(gradientReport >= 0, "gradient report", "0 or more steps, not \(gradientReport)")
     }
     try require(l1.isFinite && l1 >= 0, "l1", "finite and not negative, not \(l1)")
     try require(

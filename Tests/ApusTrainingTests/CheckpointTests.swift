@@ -63,7 +63,7 @@ struct CheckpointTests {
     case .epoch(let e):
       "\(e.epoch) \(e.step) \(e.trainLoss) \(e.validationLoss ?? 0) \(e.learningRate)"
     case .earlyStop: try event.json()
-    case .step, .result: nil
+    case .step, .gradients, .result: nil
     }
   }
 

@@ -51,7 +51,7 @@ struct TrainerTests {
       switch $0 {
       case .step(let step): losses.append(step.loss)
       case .epoch(let epoch): means.append(epoch.trainLoss)
-      case .earlyStop, .result: break
+      case .gradients, .earlyStop, .result: break
       }
     })
     let first = zip(losses, [300, 300, 300, 100.0]).reduce(0) { $0 + $1.0 * $1.1 } / 1000
@@ -102,9 +102,98 @@ struct TrainerTests {
     #expect(error?.message.contains("no longer finite after step 1") == true && saved == 0)
   }
 
+  /// Reports do not change the run, and say what each parameter's gradient is like.
+  @Test func gradientsAreTold() throws {
+    var reports: [TrainingEvent.Gradients] = []
+    var lines: [String] = []
+    let told = try trainer { $0.gradientReport = 3 }
+    try told.run(onEvent: {
+      if case .gradients(let report) = $0 {
+        reports.append(report)
+        lines.append(try $0.json())
+      }
+    })
+    // The first of each epoch of four steps, and every third.
+    #expect(reports.map(\.step) == [1, 3, 5, 6, 9, 12, 13, 15])
+    #expect(reports.map(\.epoch) == [1, 1, 2, 2, 3, 3, 4, 4])
+    for report in reports {
+      #expect(report.layers.allSatisfy { $0.finding == .healthy && $0.suggestion == nil })
+      let squares = report.layers.reduce(0) { $0 + $1.gradientNorm * $1.gradientNorm }
+      #expect(report.norm > 0 && abs(report.norm - squares.squareRoot()) < 1e-5 * report.norm)
+    }
+    #expect(lines.allSatisfy { $0.hasPrefix(#"{"event":"gradients","epoch":"#) })
+    #expect(reports[0].layers.map(\.name) == ["0.weight", "0.bias", "3.weight", "3.bias"])
+    var (silent, other) = ([Double](), [Double]())
+    try trainer { _ in }.run(onEvent: { if case .step(let step) = $0 { silent.append(step.loss) } })
+    try trainer { $0.gradientReport = 0 }.run(
+      onEvent: { if case .step(let step) = $0 { other.append(step.loss) } })
+    #expect(silent == other && silent.count == 16)
+  }
+
+  /// An objective of one's own: steps that hand something on, and figures that are not of classes.
+  @Test func ownObjective() throws {
+    let model = try Linear(1, 1, key: RandomKey(1), on: device)
+    var options = TrainingOptions()
+    options.epochs = 2
+    options.batchSize = 1
+    let trainer = try Trainer(
+      model: model, objective: Chain(device: device), options: options, device: device)
+    var (losses, epochs) = ([Double](), [TrainingEvent.Epoch]())
+    try trainer.run(onEvent: {
+      switch $0 {
+      case .step(let step): losses.append(step.loss)
+      case .epoch(let epoch): epochs.append(epoch)
+      default: break
+      }
+    })
+    #expect(losses.count == 6)
+    // Weights 1, 2, 3 of the three steps.
+    let mean = (losses[0] + 2 * losses[1] + 3 * losses[2]) / 6
+    #expect(abs(epochs[0].trainLoss - mean) < 1e-6)
+    #expect(epochs[0].validationLoss == 7 && epochs[0].validationAccuracy == nil)
+    #expect(epochs[0].validationFigures == ["length": 3])
+    options.monitor = .validationAccuracy
+    #expect(throws: ApusError.self) {
+      try Trainer(model: model, objective: Chain(device: device), options: options, device: device)
+    }
+  }
+
   @Test func callbacksMayThrow() throws {
     struct Full: Error {}
     let trainer = try trainer { _ in }
     #expect(throws: Full.self) { try trainer.run(onEpoch: { _ in throw Full() }) }
+  }
+}
+
+/// Each step begins with what the model made of the step before.
+private struct Chain: Objective {
+  let device: Device
+  let fingerprint = "chain"
+  let stepsPerEpoch = 3
+  let hasValidation = true
+  let hasAccuracy = false
+
+  func pass(over model: any Layer, key: RandomKey) throws -> any TrainingPass {
+    Pass(model: model, state: try Tensor.ones([1, 1], on: device))
+  }
+
+  func validate(_ model: any Layer) -> Figures? { Figures(loss: 7, others: ["length": 3]) }
+
+  private final class Pass: TrainingPass {
+    let model: any Layer
+    var state: Tensor
+    var count = 0
+
+    init(model: any Layer, state: Tensor) { (self.model, self.state) = (model, state) }
+
+    func next() throws -> TrainingStep? {
+      guard count < 3 else { return nil }
+      count += 1
+      return TrainingStep(weight: count) { [self] context in
+        let y = try model(state, context)
+        state = y.detached
+        return try (y - 2).square().mean()
+      }
+    }
   }
 }

@@ -112,6 +112,52 @@ struct TrainTests {
     }
   }
 
+  /// Two epochs go well, then the learning rate leaps: the message names the step, what is kept and how
+  /// gradients were, and what is kept is the second epoch.
+  @Test func divergenceKeepsTheLastGoodEpoch() async throws {
+    let folder = try Folder()
+    let train =
+      "train --data iris --model mlp-small --device cpu --optimizer sgd --seed 4 --quiet "
+      + "--checkpoint-dir run --output m.safetensors --schedule "
+    try await succeed(train + "constant --epochs 2", in: folder)
+    let good = try folder.bytes("m.safetensors")
+    try FileManager.default.removeItem(atPath: folder.path("run"))
+    let ended = try await apus(
+      train + "multistep:2,1e36 --epochs 5 --log l.jsonl --gradient-report", in: folder)
+    #expect(ended.code == 1 && !ended.wasKilled)
+    for fragment in ["step", "epoch 3", "m.safetensors keeps the model after epoch 2", "last good"]
+    {
+      #expect(ended.errors.contains(fragment), "\(fragment) in \(ended.errors)")
+    }
+    #expect(try folder.bytes("m.safetensors") == good)
+    try await succeed(
+      "evaluate --model run/last.safetensors --data iris --device cpu --json", in: folder)
+    let log = try LogLine.all(folder.text("l.jsonl"))
+    #expect(log.filter { $0.event == "gradients" }.compactMap(\.epoch).prefix(2) == [1, 2])
+    #expect(log.allSatisfy { $0.event != "result" })
+  }
+
+  /// What no gradient reaches is named, with what helps.
+  @Test func gradientReportNamesTheLayer() async throws {
+    let folder = try Folder()
+    try folder.write(
+      """
+      {"layers": [{"name": "first", "type": "Linear", "outFeatures": 8},
+        {"name": "dead", "type": "Linear", "outFeatures": 8, "initializer": "zeros"},
+        {"name": "last", "type": "Linear", "outFeatures": "classCount"}]}
+      """, "dead.json")
+    let run = try await succeed(
+      "train --data iris --model dead.json --device cpu --epochs 2 --learning-rate 0 "
+        + "--gradient-report 2 --batch-size 40 --output m.safetensors --log l.jsonl", in: folder)
+    #expect(run.errors.contains("vanishing: first.weight"))
+    #expect(run.errors.contains("initialisation"))
+    let lines = try folder.text("l.jsonl").split(separator: "\n")
+      .filter { $0.hasPrefix(#"{"event":"gradients","#) }
+    // Three steps an epoch: the first of each, and every second.
+    #expect(lines.count == 5)
+    #expect(lines.allSatisfy { $0.contains(#""finding":"vanishing""#) })
+  }
+
   @Test func hugeBatchIsOneStep() async throws {
     let folder = try Folder()
     try await succeed(

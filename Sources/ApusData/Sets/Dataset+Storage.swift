@@ -27,7 +27,7 @@ extension Dataset {
       }
     }
 
-    private static func rows<Value>(
+    static func rows<Value>(
       _ indices: [Int], of values: [Value], _ size: Int
     ) -> [Value] {
       var rows: [Value] = []

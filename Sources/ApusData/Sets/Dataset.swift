@@ -15,16 +15,20 @@ public struct Dataset: Sendable {
   public var classNames: [String]
   /// One name per feature, where the source names them.
   public var featureNames: [String]?
-  /// `[count]` real targets for regression, else nil.
+  /// Row-major `[count] + targetShape` real targets for regression, else nil.
   public var targets: [Float]?
+  /// The shape of the real targets of one example: empty for a single number.
+  public let targetShape: [Int]
 
   /// Throws when the counts do not fit together or a label is outside `classNames`.
   public init(
     name: String, features: [Float], featureShape: [Int], labels: [Int32] = [],
-    classNames: [String] = [], featureNames: [String]? = nil, targets: [Float]? = nil
+    classNames: [String] = [], featureNames: [String]? = nil, targets: [Float]? = nil,
+    targetShape: [Int] = []
   ) throws {
     try self.init(
-      name, .floats(features), featureShape, labels, classNames, featureNames, targets)
+      name, .floats(features), featureShape, labels, classNames, featureNames, targets,
+      targetShape)
   }
 
   /// Images of bytes.
@@ -67,7 +71,8 @@ public struct Dataset: Sendable {
 
   init(
     _ name: String, _ storage: Storage, _ featureShape: [Int], _ labels: [Int32],
-    _ classNames: [String], _ featureNames: [String]?, _ targets: [Float]?
+    _ classNames: [String], _ featureNames: [String]?, _ targets: [Float]?,
+    _ targetShape: [Int] = []
   ) throws {
     self.name = name
     self.storage = storage
@@ -76,10 +81,16 @@ public struct Dataset: Sendable {
     self.classNames = classNames
     self.featureNames = featureNames
     self.targets = targets
+    self.targetShape = targetShape
     guard let size = HostArray.elementCount(of: featureShape), size > 0 else {
       throw ApusError(
         .shape, operation: "Dataset(\(name))",
         "one example has shape \(featureShape); every extent must be positive")
+    }
+    guard let size = HostArray.elementCount(of: targetShape), size > 0 else {
+      throw ApusError(
+        .shape, operation: "Dataset(\(name))",
+        "the targets of one example have shape \(targetShape); every extent must be positive")
     }
     try validate()
   }
@@ -119,6 +130,8 @@ public struct Dataset: Sendable {
   public var count: Int { storage.count(size: featureCount) / featureCount }
   public var classCount: Int { classNames.count }
   public var isRegression: Bool { targets != nil }
+  /// The number of real targets of one example.
+  public var targetCount: Int { targetShape.reduce(1, *) }
 
   /// Throws when features, labels, targets and names no longer fit together.
   public func validate() throws {
@@ -133,9 +146,11 @@ public struct Dataset: Sendable {
       throw ApusError(
         .shape, operation: operation, "there are \(count) examples but \(labels.count) labels")
     }
-    if let targets, targets.count != count {
+    if let targets, targets.count % targetCount != 0 || targets.count / targetCount != count {
       throw ApusError(
-        .shape, operation: operation, "there are \(count) examples but \(targets.count) targets")
+        .shape, operation: operation,
+        "there are \(count) examples but \(targets.count) targets"
+          + (targetShape.isEmpty ? "" : ", of \(targetShape) each"))
     }
     if let featureNames, featureNames.count != featureCount {
       throw ApusError(
@@ -155,13 +170,13 @@ public struct Dataset: Sendable {
     return try Dataset(
       name, storage.subset(indices, size: featureCount), featureShape,
       labels.isEmpty ? [] : indices.map { labels[$0] }, classNames, featureNames,
-      targets.map { all in indices.map { all[$0] } })
+      targets.map { Storage.rows(indices, of: $0, targetCount) }, targetShape)
   }
 
   /// Both sets, one after the other. Throws where shapes or classes differ.
   public func appending(_ other: Dataset) throws -> Dataset {
     guard featureShape == other.featureShape, classNames == other.classNames,
-      isRegression == other.isRegression
+      isRegression == other.isRegression, targetShape == other.targetShape
     else {
       throw ApusError(
         .shape, operation: "Dataset(\(name))",
@@ -171,7 +186,7 @@ public struct Dataset: Sendable {
     let joined = try storage.appending(other.storage) ?? .floats(features + other.features)
     return try Dataset(
       name, joined, featureShape, labels + other.labels, classNames, featureNames,
-      targets.map { $0 + (other.targets ?? []) })
+      targets.map { $0 + (other.targets ?? []) }, targetShape)
   }
 
   /// Features `[indices.count] + featureShape` and labels `[indices.count]` (none where the data has
@@ -184,14 +199,14 @@ public struct Dataset: Sendable {
     return (rows, labels.isEmpty ? [] : indices.map { labels[$0] })
   }
 
-  /// The real targets at `indices`. Throws for an index outside, or where there are none.
+  /// The real targets at `indices`, row-major `[indices.count] + targetShape`. Throws for an index outside, or where there are none.
   public func batchTargets(_ indices: [Int]) throws -> [Float] {
     try check(indices)
     guard let targets else {
       throw ApusError(
         .data, operation: "Dataset(\(name))", "the data has classes, not real targets")
     }
-    return indices.map { targets[$0] }
+    return Storage.rows(indices, of: targets, targetCount)
   }
 
   /// One example, with a label where there is one. Throws for an index outside.
@@ -201,8 +216,10 @@ public struct Dataset: Sendable {
   }
 
   func check(_ indices: [Int]) throws {
-    let (examples, all) = (count, targets?.count ?? count)
-    guard labels.isEmpty || labels.count == examples, all == examples else { return try validate() }
+    let examples = count
+    guard labels.isEmpty || labels.count == examples,
+      targets.map({ $0.count == examples * targetCount }) ?? true
+    else { return try validate() }
     if let bad = indices.first(where: { $0 < 0 || $0 >= examples }) {
       throw ApusError(
         .value, operation: "Dataset(\(name))",

@@ -6,7 +6,7 @@ import ApusTensor
 package struct Batch: Sendable {
   /// `[count] + exampleShape`.
   package let x: Tensor
-  /// `[count]`, class indices.
+  /// `[count]`, class indices, or `[count, targets]`, real targets.
   package let y: Tensor
   package let count: Int
   /// The second labels of mixed examples, and the share of the first.

@@ -45,7 +45,7 @@ struct BatchMaker: Sendable {
       try Tensor(
         bytes: $0, shape: [indices.count] + data.featureShape, dtype: .uint8, on: device)
     }
-    return Batch(x: x, y: try Tensor(indices.map { data.labels[$0] }, on: device))
+    return Batch(x: x, y: try truth(indices, on: device))
   }
 
   /// Examples as training sees them.
@@ -70,9 +70,8 @@ struct BatchMaker: Sendable {
     }
     let pairing = mixup.pairing(count: indices.count, key: key.folded(1).folded(UInt64(batch)))
     Mixup.mix(&scratch, size: data.featureCount, pairing)
-    let partners = pairing.partners.map { data.labels[indices[$0]] }
-    return try self.batch(
-      scratch, indices, mixed: (y: Tensor(partners, on: device), share: pairing.share), on: device)
+    let partners = try truth(pairing.partners.map { indices[$0] }, on: device)
+    return try self.batch(scratch, indices, mixed: (y: partners, share: pairing.share), on: device)
   }
 
   private func fill(
@@ -90,6 +89,15 @@ struct BatchMaker: Sendable {
   ) throws -> Batch {
     Batch(
       x: try Tensor(values, shape: [indices.count] + data.featureShape, on: device),
-      y: try Tensor(indices.map { data.labels[$0] }, on: device), mixed: mixed)
+      y: try truth(indices, on: device), mixed: mixed)
+  }
+
+  /// What is to be learnt of examples: class indices `[count]`, or real targets `[count, targets]`.
+  private func truth(_ indices: [Int], on device: Device) throws -> Tensor {
+    guard data.isRegression else {
+      return try Tensor(indices.map { data.labels[$0] }, on: device)
+    }
+    return try Tensor(
+      data.batchTargets(indices), shape: [indices.count, data.targetCount], on: device)
   }
 }

@@ -13,6 +13,7 @@ package struct BatchSource: Sendable {
   struct Resident: Sendable {
     /// `[count] + exampleShape`; floats as the model takes them, or bytes before `normalization`.
     let features: Tensor
+    /// Class indices `[count]`, or real targets `[count, targets]`.
     let labels: Tensor
     let normalization: DeviceNormalization?
 
@@ -44,7 +45,7 @@ package struct BatchSource: Sendable {
   var featureCount: Int { maker.data.featureCount }
 
   /// - Parameters:
-  ///   - data: Labelled examples.
+  ///   - data: Examples with labels or real targets.
   ///   - preprocessing: Applied to them, after augmentation.
   ///   - augmentation: Applied in ``batches(key:batchSize:startingAt:)``; needs images
   ///     `[channels, height, width]`.
@@ -54,7 +55,7 @@ package struct BatchSource: Sendable {
     _ data: Dataset, preprocessing: Preprocessing = .none, augmentation: Augmentation = .none,
     workers: Int = 0, on device: Device, residentLimit: Int = BatchSource.residentLimit
   ) throws {
-    guard data.labels.count == data.count else {
+    guard data.labels.count == data.count || data.isRegression else {
       throw ApusError(
         .data, operation: data.name, "the examples have no class labels, which are needed here")
     }
@@ -137,7 +138,9 @@ extension BatchSource.Resident {
       features = try Tensor(
         try preprocessing.applied(to: data).features, shape: shape, on: device)
     }
-    labels = try Tensor(data.labels, on: device)
+    labels =
+      try data.targets.map { try Tensor($0, shape: [data.count, data.targetCount], on: device) }
+      ?? Tensor(data.labels, on: device)
   }
 }
 
