@@ -15,7 +15,11 @@ extension Trainer {
     let pass = try objective.pass(over: model, key: options.orderKey.folded(UInt64(epoch)))
     let penalty = options.l1 > 0 ? try L1Penalty(options.l1) : nil
     let maxNorm = try options.maxNorm.map { try MaxNorm($0) }
-    let named = model.namedParameters().filter(\.parameter.isTrainable)
+    // As the optimizer has them: each once, though it may have several names.
+    var seen: Set<ObjectIdentifier> = []
+    let named = model.namedParameters().filter {
+      $0.parameter.isTrainable && seen.insert(ObjectIdentifier($0.parameter)).inserted
+    }
     var isFirst = true
     losses.beginEpoch(epoch)
     while let next = try pass.next() {
