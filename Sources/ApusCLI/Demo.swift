@@ -33,7 +33,7 @@ struct Demo: ParsableCommand {
 
     // From the file alone, as another program would.
     let classifier = try Classifier(path: path("digits.safetensors"), on: chosen)
-    guard let test = outcome.data.test else { return }
+    guard let test = try DataSource.load("digits").test else { return }
     let examples = try test.subset(Array(stride(from: 7, to: test.count, by: test.count / 5)))
     let probabilities = try classifier.probabilities(examples)
     let predictions = Predictions(

@@ -9,6 +9,13 @@ struct Evaluate: ParsableCommand {
     discussion: """
       Data sets known by name are judged on their test part, files as a whole. Precision, recall and
       F1 are macro averages: each class counts the same.
+
+      Models of numbers tell mean absolute and root mean square errors in the units
+      of the data. A forecast is compared with the last value and the last season
+      carried on, from the first time on that training has not seen; mase is its
+      error over that of a naive forecast of one step before that time.
+
+        apus evaluate --model forecast.safetensors --data hourly.csv --season 24 --json
       """)
 
   @Option(help: "A model file of `apus train`.")
@@ -20,13 +27,25 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Which part of the data: test, train or all. Default: test where there is one.")
   var split: Split?
 
+  @Option(help: "Steps of a season to compare a forecast with. Default: as in training.")
+  var season: Int?
+
   @Flag(help: "Print one JSON object.")
   var json = false
+
+  func validate() throws {
+    guard season ?? 1 >= 1 else { throw ValidationError("--season must be positive") }
+  }
 
   enum Split: String, ExpressibleByArgument, CaseIterable { case test, train, all }
 
   func run() throws {
-    let classifier = try Classifier(path: model, on: try device.open(quiet: true))
+    let chosen = try device.open(quiet: true)
+    let file = try ModelFile(path: model, on: chosen)
+    if Regressor.isStored(in: file) {
+      return try judge(Regressor(file, path: model, on: chosen))
+    }
+    let classifier = try Classifier(file, path: model, on: chosen)
     let examples = try load(classifier)
     let evaluation = try classifier.evaluate(examples)
     let report = try ClassificationReport(
@@ -58,6 +77,7 @@ struct Evaluate: ParsableCommand {
       }
       return table
     }
+    if let features = classifier.audio { options.audio.features = features }
     let loaded = try DataSource.load(data.data, options: options)
     switch split {
     case nil: return loaded.test ?? loaded.train

@@ -5,19 +5,25 @@ import Foundation
 /// `apus predict`.
 struct Predict: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Classify new examples with a saved model.",
+    abstract: "Classify new examples, or forecast, with a saved model.",
     discussion: """
       Input: a .csv or .tsv table with the columns the model was trained on (the target may be
       missing), an .npy array, an IDX file, a .png or .jpg image, or a folder of images. Images are
       scaled as in training; models of fixed-size data, such as digits, take images of that size.
-      Output: .csv or .json, with the probability of every class.
+      Models of recordings take a .wav file or a folder of them.
+      Output: .csv or .json, with the probability of every class, or the number.
+
+      A model of a time series takes a table up to now and gives the steps after
+      its end, in the units of the table:
+
+        apus predict --model forecast.safetensors --input hourly.csv --output -
       """)
 
   @Option(help: "A model file of `apus train`.")
   var model: String
 
   @Option(
-    help: "The examples: .csv, .tsv, .npy, IDX (also .gz), .png, .jpg, or a folder of images.")
+    help: "The examples: .csv, .tsv, .npy, IDX (also .gz), .png, .jpg, .wav, or a folder of these.")
   var input: String
 
   @Option(help: "Where to write: a .csv or .json file, or - for CSV on standard output.")
@@ -39,13 +45,35 @@ struct Predict: ParsableCommand {
         written: [("--output", output)], read: [("--input", input), ("--model", model)])
       try AtomicFile.requireWritable(output)
     }
-    let classifier = try Classifier(path: model, on: try device.open(quiet: true))
+    let chosen = try device.open(quiet: true)
+    let file = try ModelFile(path: model, on: chosen)
+    if Regressor.isStored(in: file) {
+      let found = try numbers(Regressor(file, path: model, on: chosen))
+      return try write(kind == "json" ? try found.json() : found.csv())
+    }
+    let classifier = try Classifier(file, path: model, on: chosen)
     let source = PredictionInput(path: input, hasHeader: header)
     let examples = try source.examples(for: classifier)
     let predictions = Predictions(
       probabilities: try classifier.probabilities(examples), classNames: classifier.classNames,
-      files: try source.isFolder ? source.images() : nil)
-    let text = kind == "json" ? try predictions.json() : predictions.csv()
+      files: try source.isFolder ? source.files(for: classifier) : nil)
+    try write(kind == "json" ? try predictions.json() : predictions.csv())
+  }
+
+  private func numbers(_ regressor: Regressor) throws -> NumberPredictions {
+    guard let forecasting = regressor.forecasting else {
+      let source = PredictionInput(path: input, hasHeader: header)
+      return try NumberPredictions(regressor, source.examples(for: regressor))
+    }
+    var options = DataOptions()
+    options.hasHeader = header
+    let series = try TimeSeries(
+      path: input, timeColumn: forecasting.timeColumn, columns: forecasting.columns,
+      options: options)
+    return try NumberPredictions(regressor, after: series)
+  }
+
+  private func write(_ text: String) throws {
     if output == "-" {
       try Console.write(text)
     } else {
@@ -96,7 +124,7 @@ struct Predictions {
       ]
         + classNames.map { "\(row.probabilities[$0] ?? 0)" }
     }
-    return ([head] + body).map { $0.map(Self.quoted).joined(separator: ",") + "\n" }.joined()
+    return ([head] + body).map { $0.map(CSVField.quoted).joined(separator: ",") + "\n" }.joined()
   }
 
   func json() throws -> String {
@@ -108,11 +136,5 @@ struct Predictions {
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
     let document = Document(classes: classNames, predictions: rows)
     return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
-  }
-
-  /// RFC 4180.
-  private static func quoted(_ field: String) -> String {
-    guard field.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return field }
-    return "\"" + field.replacing("\"", with: "\"\"") + "\""
   }
 }

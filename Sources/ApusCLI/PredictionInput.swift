@@ -12,6 +12,16 @@ struct PredictionInput {
       && isDirectory.boolValue
   }
 
+  /// The files of a folder that the model can take, in the order of their names.
+  func files(for classifier: Classifier) throws -> [String] {
+    guard classifier.audio != nil else { return try images() }
+    let files = try AudioFolder.recordings(in: path)
+    guard !files.isEmpty else {
+      throw ApusError(.data, operation: path, "holds no .wav recordings")
+    }
+    return files
+  }
+
   /// The image files of a folder, in the order of their names.
   func images() throws -> [String] {
     let names: [String]
@@ -32,6 +42,11 @@ struct PredictionInput {
   /// The examples as the classifier's model takes them, before preprocessing.
   func examples(for classifier: Classifier) throws -> Dataset {
     let shape = classifier.model.inputs[0].shape
+    if let audio = classifier.audio {
+      let files = try isFolder ? files(for: classifier) : [path]
+      let reader = AudioReader(try AudioFeatureExtractor(audio))
+      return try Dataset(name: path, features: reader.features(of: files), featureShape: shape)
+    }
     if isFolder { return try pictures(images(), shape, classifier) }
     let plain = path.lowercased().hasSuffix(".gz") ? String(path.dropLast(3)) : path
     switch (plain as NSString).pathExtension.lowercased() {
@@ -46,6 +61,17 @@ struct PredictionInput {
       // IDX files carry no fixed ending: `t10k-images-idx3-ubyte`.
       return try dataset(array: IDX.read(path), shape)
     }
+  }
+
+  /// The examples as a model of numbers takes them, before preprocessing.
+  func examples(for regressor: Regressor) throws -> Dataset {
+    let shape = regressor.model.inputs[0].shape
+    if let schema = regressor.schema {
+      let table = try schema.dataset(
+        readingFrom: path, options: DataOptions(hasHeader: hasHeader), withTarget: false)
+      return try dataset(try table.features, shape)
+    }
+    return try dataset(array: NPY.read(path), shape)
   }
 
   private func dataset(_ features: [Float], _ shape: [Int]) throws -> Dataset {

@@ -24,14 +24,18 @@ struct DataArguments: ParsableArguments {
       discussion: """
         Built in: digits, iris. Looked for in --data-dir or downloaded: mnist, fashion-mnist, cifar10.
         Paths: a .csv or .tsv table, an .npz archive (arrays x and y), a folder of IDX files, of CIFAR
-        batches, or of .jpg and .png images by class (CLASS/*.jpg or train/CLASS/*.jpg).
+        batches, of .jpg and .png images by class (CLASS/*.jpg or train/CLASS/*.jpg), or of .wav
+        recordings, by class or named CLASS_SPEAKER_INDEX.wav.
         """))
   var data: String
 
   @Option(help: "A folder that holds named data sets such as fashion-mnist.")
   var dataDir: String?
 
-  @Option(help: "The target column of a table, by name or number (from 1). Default: the last.")
+  @Option(
+    help: ArgumentHelp(
+      "The target column of a table, by name or number (from 1). Default: the last.",
+      discussion: "Of a time series also several, by names with commas between."))
   var target: String?
 
   @Flag(inversion: .prefixedNo, help: "Whether the first line of a table holds names.")
@@ -44,6 +48,9 @@ struct DataArguments: ParsableArguments {
     help: "Scale images so that the short side has this many pixels, and cut them square.")
   var imageSize: Int?
 
+  @Option(help: "Recordings of this speaker are the test part, and none else.")
+  var testSpeaker: String?
+
   @Flag(help: "Never download.")
   var offline = false
 
@@ -52,6 +59,7 @@ struct DataArguments: ParsableArguments {
       dataDirectory: dataDir, target: target, hasHeader: header, categoricalColumns: categorical,
       testFraction: testFraction, seed: seed, allowDownload: !offline)
     options.imageSize = imageSize.map { ImageSize($0) }
+    options.audio.testSpeaker = testSpeaker
     if !quiet {
       options.progress = { file, received, total in
         let amount = total.map { "\(received * 100 / max($0, 1)) %" } ?? "\(received) bytes"

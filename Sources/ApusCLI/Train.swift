@@ -28,6 +28,16 @@ struct Train: ParsableCommand {
         apus train --data letters.npz --init-from digits.safetensors \\
           --freeze fc1 --output letters.safetensors
 
+      Spoken words, from a folder of .wav files, and a forecast of the next day of
+      an hourly table, from the four days before:
+
+        apus train --data recordings/ --model speech-crnn --output s.safetensors
+        apus train --data hourly.csv --target load --window 96 --horizon 24 \\
+          --season 24 --model forecast-gru --output f.safetensors
+
+      A target of real numbers makes a regression: --loss chooses how errors
+      count.
+
       Where a loss does not fall, look at the gradients: --gradient-report logs
       them and names layers that get none, or too much, with what usually helps.
       A loss that is no number ends the run; the model of the last complete epoch
@@ -69,6 +79,8 @@ struct Train: ParsableCommand {
   @OptionGroup(title: "Parts, preprocessing, augmentation") var parts: PartArguments
   @OptionGroup(title: "Steps and learning rate") var steps: StepArguments
   @OptionGroup(title: "Regularisation") var penalties: PenaltyArguments
+  @OptionGroup(title: "Recordings") var audio: AudioArguments
+  @OptionGroup(title: "Time series") var series: SeriesArguments
   @OptionGroup(title: "Early stopping") var stopping: StoppingArguments
   @OptionGroup(title: "Checkpoints") var saving: CheckpointArguments
   @OptionGroup(title: "Fine-tuning") var transfer: TransferArguments
@@ -105,6 +117,10 @@ struct Train: ParsableCommand {
     var job = TrainingJob(options: options, output: output)
     job.dataName = data.data
     job.dataOptions = data.options(seed: seed, testFraction: parts.testFraction, quiet: quiet)
+    audio.set(&job.dataOptions.audio)
+    job.series = series.options(model: model)
+    // Who says how errors of numbers count means numbers, also where whole ones could be classes.
+    if steps.loss != nil { job.dataOptions.task = .regression }
     job.model = model
     job.validation = parts.validation
     job.preprocessing = parts.preprocessing?.kind

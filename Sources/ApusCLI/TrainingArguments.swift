@@ -104,6 +104,12 @@ struct StepArguments: ParsableArguments {
   @Option(help: "For sgd and rmsprop.")
   var momentum: Float = 0
 
+  @Option(
+    help: ArgumentHelp(
+      "How errors of numbers count: mse, mae or huber, in deviations of the target.",
+      discussion: "For targets of real numbers; the default is mse."))
+  var loss: RegressionLoss?
+
   @Option(help: "Scale gradients down to this common norm.")
   var clipNorm: Float?
 
@@ -119,6 +125,7 @@ struct StepArguments: ParsableArguments {
     options.warmupSteps = warmupSteps
     options.optimizer = optimizer
     options.momentum = momentum
+    options.regressionLoss = loss
     options.clipNorm = clipNorm
     options.clipValue = clipValue
   }

@@ -10,6 +10,8 @@ struct TrainingJob {
   var model = "mlp"
   var validation = 0.1
   var preprocessing: Preprocessing.Kind?
+  /// How a table is cut into windows of time; nil for data of another kind.
+  var series: SeriesOptions?
   var log: String?
   var plot: String?
   /// Where a checkpoint goes after every epoch.
@@ -26,8 +28,6 @@ struct TrainingJob {
   }
 
   struct Outcome {
-    let classifier: Classifier
-    let data: LoadedData
     let history: History
     let wasCancelled: Bool
   }
@@ -44,34 +44,24 @@ struct TrainingJob {
       read: [("--data", dataName), ("--model", model), ("--init-from", initialWeights)])
     try AtomicFile.requireWritable(output)
     if let plot { try AtomicFile.requireWritable(plot) }
-    let data = try DataSource.load(dataName, options: dataOptions)
-    guard !data.train.isRegression else {
-      throw ApusError(
-        .data, operation: dataName,
-        "the target is a real number; `train` learns classes. Name a column of classes with "
-          + "--target, or use the library for regression")
-    }
-    if !isQuiet { data.notes.forEach { Console.note($0) } }
-    let prepared = try prepare(data)
-    let description = try describe(data.train)
+    let task = try learningTask()
+    if !isQuiet { task.notes.forEach { Console.note($0) } }
+    let description = try ModelSource(model).description(
+      inputShape: task.inputShape, classCount: task.outputCount)
     let graph = try GraphModel(description, key: options.initialKey, on: device)
-    try requireClassifier(graph, classes: data.train.classCount)
+    try requireOutput(graph, of: task.outputCount)
     let checkpoint = try resumed(graph, on: device)
     if let initialWeights, checkpoint == nil { try initialise(graph, from: initialWeights) }
-    let classifier = Classifier(
-      model: graph, preprocessing: prepared.preprocessing, classNames: data.train.classNames,
-      schema: data.schema,
-      pixelMaximum: data.train.featureShape.count == 3 ? data.train.pixelMaximum : nil,
-      imageSize: data.imageSize, device: device)
+    let stored = task.stored(graph, options, on: device)
     let trainer = try Trainer(
-      model: graph, training: prepared.training, validation: prepared.validation,
-      preprocessing: prepared.preprocessing, options: options, device: device)
+      model: graph, objective: try task.objective(options, on: device), options: options,
+      device: device)
     try checkpoint.map(trainer.requireSameRun)
     try checkpoints?.prepare()
     let runLog = try log.map { try RunLog(path: $0, resumingAfter: checkpoint?.progress.epoch) }
     let reporter = ProgressReporter(
       epochs: options.epochs, stepsPerEpoch: trainer.stepsPerEpoch, isQuiet: isQuiet)
-    announce(data, prepared.training.count, graph, device)
+    announce(task, graph, device)
 
     let interrupt = Interrupt()
     var history = History(epochs: runLog?.keptEpochs ?? [])
@@ -88,10 +78,10 @@ struct TrainingJob {
         onEpoch: { checkpoint in
           // With early stopping the file holds the best model so far.
           if options.earlyStopping == nil || checkpoint.progress.isBest {
-            try classifier.write(to: output)
+            try stored.write(to: output)
             saved = checkpoint.progress.epoch
           }
-          try checkpoints?.write(checkpoint, model: classifier)
+          try checkpoints?.write(checkpoint, model: stored)
         })
     } catch let error as ApusError where error.operation == "train" && saved != nil {
       throw ApusError(
@@ -103,75 +93,54 @@ struct TrainingJob {
       Console.note(
         saved.map { "\ninterrupted; \(output) holds the model after epoch \($0)" }
           ?? "\ninterrupted before the first epoch was complete; nothing was written")
-      return Outcome(classifier: classifier, data: data, history: history, wasCancelled: true)
+      return Outcome(history: history, wasCancelled: true)
     }
-    if saved != outcome.modelEpoch { try classifier.write(to: output) }
+    if saved != outcome.modelEpoch { try stored.write(to: output) }
 
-    let test = try data.test.map { try classifier.evaluate($0) }
+    let test = try task.test(stored)
     let result = TrainingEvent.Result(
-      testAccuracy: test?.accuracy, testLoss: test?.loss, device: device.name,
+      testAccuracy: test?.figures.accuracy, testLoss: test?.figures.loss,
+      testFigures: test?.figures.others, device: device.name,
       epochs: outcome.epochs, steps: outcome.steps, parameters: graph.parameterCount,
       seconds: clock.duration(to: .now).seconds)
     try runLog?.write(.result(result))
-    if let plot { try draw(history, test, data, to: plot) }
+    if let plot { try draw(history, test, to: plot) }
     if !isQuiet {
-      if let test {
-        try Console.print(
-          "test accuracy \(Console.percent(test.accuracy)) of \(data.test?.count ?? 0)")
-      }
+      if let test { try Console.print(test.summary) }
       try Console.print("model \(output) (\(String(format: "%.1f s", result.seconds)))")
     }
-    return Outcome(classifier: classifier, data: data, history: history, wasCancelled: false)
+    return Outcome(history: history, wasCancelled: false)
   }
 
-  private func prepare(_ data: LoadedData) throws -> (
-    training: Dataset, validation: Dataset?, preprocessing: Preprocessing
-  ) {
-    var training = data.train
-    var held = data.validation
-    if held == nil, validation > 0 {
-      let parts = try data.train.split(
-        fraction: validation, key: RandomKey(options.seed).folded(0x7661_6C69))
-      (training, held) = (parts.rest, parts.part)
-    }
-    let fitted = try Preprocessing.fit(preprocessing ?? data.defaultPreprocessing, on: training)
-    return (training, held, fitted)
+  private func learningTask() throws -> any LearningTask {
+    let data =
+      try series.map {
+        try DataSource.loadSeries(
+          dataName, $0, validationFraction: validation, options: dataOptions)
+      } ?? DataSource.load(dataName, options: dataOptions)
+    return try ExampleTask(
+      data, validation: validation, preprocessing: preprocessing, seed: options.seed)
   }
 
-  private func describe(_ data: Dataset) throws -> ModelDescription {
-    try ModelSource(model).description(
-      inputShape: data.featureShape, classCount: data.classCount)
-  }
-
-  private func requireClassifier(_ graph: GraphModel, classes: Int) throws {
-    guard graph.inputs.count == 1, graph.outputShapes == [[classes]] else {
+  private func requireOutput(_ graph: GraphModel, of count: Int) throws {
+    guard graph.inputs.count == 1, graph.outputShapes == [[count]] else {
       throw ApusError(
         .shape, operation: model,
-        "the model's outputs have shapes \(graph.outputShapes); the data has \(classes) classes, "
-          + "so one output of [\(classes)] is needed")
+        "the model's outputs have shapes \(graph.outputShapes); the data has \(count) classes or "
+          + "numbers to give, so one output of [\(count)] is needed")
     }
   }
 
-  private func announce(_ data: LoadedData, _ count: Int, _ graph: GraphModel, _ device: Device) {
+  private func announce(_ task: any LearningTask, _ graph: GraphModel, _ device: Device) {
     guard !isQuiet else { return }
     Console.note(
-      "training \(model) (\(graph.parameterCount) parameters) on \(count) examples of "
-        + "\(data.train.name), device \(device)")
+      "training \(model) (\(graph.parameterCount) parameters) on \(task.summary), device \(device)")
   }
 
-  private func draw(
-    _ history: History, _ test: Evaluation?, _ data: LoadedData, to path: String
-  ) throws {
-    var matrix: [[Int]] = []
-    if let test, let held = data.test {
-      matrix =
-        try ClassificationReport(
-          predictions: test.predictions, labels: held.labels, classNames: data.train.classNames
-        ).confusionMatrix
-    }
+  private func draw(_ history: History, _ test: FinalTest?, to path: String) throws {
     let picture = TrainingPicture(
-      history: history, confusionMatrix: matrix, classNames: data.train.classNames,
-      accuracy: test?.accuracy)
+      history: history, confusionMatrix: test?.confusionMatrix ?? [],
+      classNames: test?.classNames ?? [], accuracy: test?.figures.accuracy)
     try AtomicFile.write(Data(picture.svg().utf8), to: path)
   }
 }

@@ -15,12 +15,14 @@ public struct Classifier: StoredModel {
   public let pixelMaximum: Float?
   /// For models of images whose size was a matter of choice: what others are scaled to.
   public let imageSize: ImageSize?
+  /// For models of recordings: how these become features.
+  public let audio: AudioFeatures?
   public let device: Device
 
   public init(
     model: GraphModel, preprocessing: Preprocessing, classNames: [String],
     schema: TableSchema? = nil, pixelMaximum: Float? = nil, imageSize: ImageSize? = nil,
-    device: Device
+    audio: AudioFeatures? = nil, device: Device
   ) {
     self.model = model
     self.preprocessing = preprocessing
@@ -28,27 +30,31 @@ public struct Classifier: StoredModel {
     self.schema = schema
     self.pixelMaximum = pixelMaximum
     self.imageSize = imageSize
+    self.audio = audio
     self.device = device
   }
 
   /// Reads a model file.
   public init(path: String, on device: Device) throws {
-    let file = try ModelFile(path: path, on: device)
-    func decoded<T: Decodable>(_ key: String, as type: T.Type) throws -> T? {
-      guard let json = file.extras[key] else { return nil }
-      do {
-        return try JSONDecoder().decode(type, from: Data(json.utf8))
-      } catch {
-        throw ApusError(
-          .file, operation: path, "its metadata 'apus.\(key)' is damaged: \(error)")
-      }
+    try self.init(ModelFile(path: path, on: device), path: path, on: device)
+  }
+
+  /// - Parameter path: The file's, for messages.
+  /// - Throws: ``ApusError`` for a model of another kind.
+  public init(_ file: ModelFile, path: String, on device: Device) throws {
+    guard !Regressor.isStored(in: file) else {
+      throw ApusError(
+        .file, operation: path, "is a model of numbers; one of classes is needed here")
     }
     self.init(
       model: file.model,
-      preprocessing: try decoded("preprocessing", as: Preprocessing.self) ?? .none,
-      classNames: file.classNames, schema: try decoded("schema", as: TableSchema.self),
-      pixelMaximum: try decoded("pixelMaximum", as: [Float].self)?.first,
-      imageSize: try decoded("imageSize", as: ImageSize.self), device: device)
+      preprocessing: try file.decoded("preprocessing", as: Preprocessing.self, path: path) ?? .none,
+      classNames: file.classNames,
+      schema: try file.decoded("schema", as: TableSchema.self, path: path),
+      pixelMaximum: try file.decoded("pixelMaximum", as: [Float].self, path: path)?.first,
+      imageSize: try file.decoded("imageSize", as: ImageSize.self, path: path),
+      audio: try file.decoded("audio", as: AudioFeatures.self, path: path), device: device)
+    try audio?.validate()
     guard let outputs = model.outputShapes.first?.last, outputs == classNames.count else {
       throw ApusError(
         .file, operation: path,
@@ -57,15 +63,11 @@ public struct Classifier: StoredModel {
   }
 
   public func file() throws -> ModelFile {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    func text(_ value: some Encodable) throws -> String {
-      String(decoding: try encoder.encode(value), as: UTF8.self)
-    }
-    var extras = ["preprocessing": try text(preprocessing)]
-    if let schema { extras["schema"] = try text(schema) }
-    if let pixelMaximum { extras["pixelMaximum"] = try text([pixelMaximum]) }
-    if let imageSize { extras["imageSize"] = try text(imageSize) }
+    var extras = ["preprocessing": try ModelFile.text(preprocessing)]
+    if let schema { extras["schema"] = try ModelFile.text(schema) }
+    if let pixelMaximum { extras["pixelMaximum"] = try ModelFile.text([pixelMaximum]) }
+    if let imageSize { extras["imageSize"] = try ModelFile.text(imageSize) }
+    if let audio { extras["audio"] = try ModelFile.text(audio) }
     return ModelFile(model, classNames: classNames, extras: extras)
   }
 

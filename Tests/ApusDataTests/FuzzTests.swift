@@ -77,6 +77,31 @@ import Testing
     }
   }
 
+  @Test func series() throws {
+    let texts = [
+      "date,x,y\n2024-01-01,1,2\n2024-01-02,3,4\n2024-01-03,5,6\n2024-01-04,7,8\n",
+      "t;x\n1;0.5\n2;1e3\n3;-1\n", "x,\"when\"\n1,2024-02-28 23:00Z\n2,2024-02-29 00:00Z\n",
+      "Month,n\n1949-11,1\n1949-12,2\n1950-01,3\n",
+    ]
+    fuzz(texts.map { Array($0.utf8) }, "series") {
+      let table = try CSVTable(bytes: $0, path: "x.csv")
+      let series = try TimeSeries(table, timeColumn: nil, columns: nil)
+      _ = series.nextTimes(3)
+      let forecasting = try Forecasting(
+        timeColumn: series.timeColumn, columns: series.columns,
+        targets: Array(series.columns.suffix(1)), window: 2, horizon: 1)
+      _ = try ForecastWindows(series, forecasting, rows: 0..<series.count, seesOnlyRows: true)
+        .dataset().features
+    }
+  }
+
+  @Test func wav() throws {
+    let extractor = try AudioFeatureExtractor(AudioFeatures(sampleRate: 8000, seconds: 0.05))
+    fuzz(try AudioGolden.read().files.map(\.bytes), "wav") {
+      _ = try extractor(try WAV.decode($0, name: "x"))
+    }
+  }
+
   @Test func jpeg() throws {
     let seeds = try files(
       "baseline.jpg", "progressive.jpg", "gray.jpg", "cmyk.jpg", "turned6.jpg")

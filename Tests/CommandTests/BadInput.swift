@@ -104,7 +104,7 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     training("t.csv", "--target color", names: "t.csv", "'color'", "kind") { folder, _ in
       try folder.write("a,kind\n1,x\n2,y\n", "t.csv")
     },
-    training("t.csv", "--target size", names: "t.csv", "real number") { folder, _ in
+    training("t.csv", "--target kind --loss mse", names: "t.csv:2", "'kind'", "rose") { folder, _ in
       try folder.write(Fixtures.flowers(), "t.csv")
     },
     training("x.npz", names: "x.npz", "element 7 of x", "nan") { folder, _ in

@@ -25,6 +25,7 @@ public struct DataOptions: Sendable {
   public var imageChannels: Int?
   /// Photos that take more bytes than this once decoded are decoded when they are used.
   package var decodedLimit = 1 << 30
+  public var audio = AudioOptions()
   public var allowDownload = true
   /// Where downloads are kept; default `$XDG_CACHE_HOME/apus`, else `~/.cache/apus`.
   public var cacheDirectory: String?

@@ -13,7 +13,7 @@ public struct DataSource {
   }
 
   /// Loads a built-in name, or a path: `.csv`, `.tsv`, `.txt`, `.data` (each also with `.gz`), `.npz`,
-  /// or a folder: of IDX files, of CIFAR batches, or of images by class.
+  /// or a folder: of IDX files, of CIFAR batches, of images by class, or of recordings.
   ///
   /// Built-in sets come with their fixed test part, whatever the seed; a file is split by
   /// `options.testFraction` and `options.seed`, unless it brings a test part itself. Throws `.file` or
@@ -45,12 +45,14 @@ public struct DataSource {
     let folder = ImageFolder(path: path)
     if folder.isComplete { return try folder.load(name: path, classNames: nil) }
     if let cifar = try CIFARFolder(path: path) { return try cifar.load(name: path, options) }
+    if let audio = try AudioFolder(path: path) { return try audio.load(name: path, options) }
     if let classes = try ClassFolder(path: path) { return try classes.load(name: path, options) }
     throw ApusError(
       .file, operation: path,
       "a folder must hold IDX files (it lacks \(folder.missing.joined(separator: ", ")), packed as "
-        + ".gz or not), CIFAR batches (data_batch_1.bin, …), or images by class "
-        + "(CLASS/*.jpg or train/CLASS/*.png)")
+        + ".gz or not), CIFAR batches (data_batch_1.bin, …), images by class "
+        + "(CLASS/*.jpg or train/CLASS/*.png), or recordings (CLASS/*.wav or CLASS_SPEAKER_INDEX.wav)"
+    )
   }
 
   private static func loadFile(_ path: String, _ options: DataOptions) throws -> LoadedData {

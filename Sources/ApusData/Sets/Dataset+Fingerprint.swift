@@ -8,6 +8,10 @@ extension Dataset {
     for extent in featureShape { hash.add(UInt64(extent)) }
     switch storage {
     case .floats(let values): hash.add(values)
+    case .slices(let values, let starts, let width):
+      hash.add(values)
+      hash.add(UInt64(width ?? 0))
+      for start in starts { hash.add(UInt64(start)) }
     case .bytes(_, let photos?), .photos(let photos):
       for file in photos.files { hash.add(file.contents.value) }
     case .bytes(let pixels, nil): pixels.withUnsafeBytes { hash.add($0) }

@@ -4,6 +4,9 @@ extension Dataset {
   /// How features are kept.
   enum Storage: Sendable {
     case floats([Float])
+    /// Examples that overlap in one array, by their beginnings: windows of a series. With a width, as
+    /// differences to their last values of that number.
+    case slices([Float], starts: [Int], relativeTo: Int?)
     /// Bytes of images and, where they came from files, those.
     case bytes([UInt8], of: Photos?)
     /// Decoded at each reading.
@@ -13,6 +16,7 @@ extension Dataset {
     func count(size: Int) -> Int {
       switch self {
       case .floats(let values): values.count
+      case .slices(_, let starts, _): starts.count * size
       case .bytes(let values, _): values.count
       case .photos(let photos): photos.files.count * size
       }
@@ -21,6 +25,8 @@ extension Dataset {
     func subset(_ indices: [Int], size: Int) -> Storage {
       switch self {
       case .floats(let values): .floats(Storage.rows(indices, of: values, size))
+      case .slices(let values, let starts, let width):
+        .slices(values, starts: indices.map { starts[$0] }, relativeTo: width)
       case .bytes(let values, let photos):
         .bytes(Storage.rows(indices, of: values, size), of: photos?.subset(indices))
       case .photos(let photos): .photos(photos.subset(indices))
@@ -49,7 +55,12 @@ extension Dataset {
   }
 
   /// Whether features are bytes of images, in memory or in files.
-  package var holdsBytes: Bool { if case .floats = storage { false } else { true } }
+  package var holdsBytes: Bool {
+    switch storage {
+    case .floats, .slices: false
+    case .bytes, .photos: true
+    }
+  }
 
   /// Whether images are decoded at each reading instead of being kept in memory.
   package var isDecodedOnDemand: Bool { if case .photos = storage { true } else { false } }
@@ -60,6 +71,12 @@ extension Dataset {
     let range = index * featureCount..<(index + 1) * featureCount
     switch storage {
     case .floats(let all): values.append(contentsOf: all[range])
+    case .slices(let all, let starts, let width):
+      let (start, end) = (starts[index], starts[index] + featureCount)
+      guard let width else { return values.append(contentsOf: all[start..<end]) }
+      for place in start..<end {
+        values.append(all[place] - all[end - width + (place - start) % width])
+      }
     case .bytes(let all, _): values.append(contentsOf: all[range].lazy.map { Float($0) })
     case .photos(let photos):
       values.append(contentsOf: try photos.pixels(index).lazy.map { Float($0) })
@@ -69,7 +86,7 @@ extension Dataset {
   /// Appends the bytes of an example that is there, of a set that holds bytes.
   package func append(_ index: Int, to values: inout [UInt8]) throws {
     switch storage {
-    case .floats:
+    case .floats, .slices:
       throw ApusError(.dtype, operation: "Dataset(\(name))", "the features are floats, not bytes")
     case .bytes(let all, _):
       values.append(contentsOf: all[index * featureCount..<(index + 1) * featureCount])
@@ -95,7 +112,7 @@ extension Dataset {
   /// The file's own pixels of an example that came from one, `uint8 [C, height, width]`, else nil.
   func original(_ index: Int) throws -> HostArray? {
     switch storage {
-    case .floats, .bytes(_, nil): return nil
+    case .floats, .slices, .bytes(_, nil): return nil
     case .photos(let photos): return try photos.original(index)
     case .bytes(let all, let photos?):
       guard !photos.isScaled(index) else { return try photos.original(index) }

@@ -121,7 +121,10 @@ public struct Dataset: Sendable {
 
   /// The greatest value a pixel can have or, for features of floats, has.
   public var pixelMaximum: Float {
-    if case .floats(let values) = storage { values.max() ?? 1 } else { 255 }
+    switch storage {
+    case .floats(let values), .slices(let values, _, _): values.max() ?? 1
+    case .bytes, .photos: 255
+    }
   }
 
   /// The number of values in one example.

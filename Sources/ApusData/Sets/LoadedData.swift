@@ -1,5 +1,15 @@
 /// What a source gave.
 public struct LoadedData: Sendable {
+  /// What belongs to windows of a time series.
+  public struct Forecast: Sendable {
+    public let forecasting: Forecasting
+    /// The windows of the test part.
+    public let test: ForecastWindows?
+    /// Fitted on the training rows, each counted once.
+    public let preprocessing: Preprocessing
+    public let scaling: TargetScaling
+  }
+
   public let train: Dataset
   /// The held-out part; nil where none was asked for.
   public let test: Dataset?
@@ -11,13 +21,17 @@ public struct LoadedData: Sendable {
   public let defaultPreprocessing: Preprocessing.Kind
   /// For images whose size is a matter of choice: what others are to be scaled to.
   public let imageSize: ImageSize?
+  /// For recordings: how they became features.
+  public let audio: AudioFeatures?
+  /// For time series: what is forecast from what.
+  public let forecast: Forecast?
   /// What the user should know of how the data was read.
   public let notes: [String]
 
   public init(
     train: Dataset, test: Dataset?, validation: Dataset? = nil, schema: TableSchema? = nil,
     defaultPreprocessing: Preprocessing.Kind = .none, imageSize: ImageSize? = nil,
-    notes: [String] = []
+    audio: AudioFeatures? = nil, forecast: Forecast? = nil, notes: [String] = []
   ) {
     self.train = train
     self.test = test
@@ -25,6 +39,8 @@ public struct LoadedData: Sendable {
     self.schema = schema
     self.defaultPreprocessing = defaultPreprocessing
     self.imageSize = imageSize
+    self.audio = audio
+    self.forecast = forecast
     self.notes = notes
   }
 }

@@ -49,7 +49,7 @@ extension TableSchema {
       throw table.error(
         0, column,
         "the target has \(names.count) different whole numbers in \(table.rowCount) rows; say "
-          + "whether the task is classification or regression")
+          + "whether the task is classification or regression (--loss mse)")
     }
     let isWhole = names.allSatisfy { Int($0) != nil }
     return .classes(

@@ -19,7 +19,7 @@ struct RecurrentLayer: Layer {
 }
 
 extension LayerCatalogue {
-  static let sequenceTypes = ["AttentionPooling", "Embedding", "GRU", "LSTM", "RNN"]
+  static let sequenceTypes = ["AttentionPooling", "Embedding", "GRU", "LSTM", "Permute", "RNN"]
 
   /// Types of layers on sequences, `[T, F]` for one example; nil for another type.
   ///
@@ -28,6 +28,7 @@ extension LayerCatalogue {
   /// | `RNN`, `LSTM`, `GRU` | `hiddenSize`, `numLayers`, `bias`, `dropout`, `bidirectional`, `output`: `sequence` or `last`; `nonlinearity`: `tanh` or `relu`; `recurrentInitializer`: `orthogonal`; `forgetBias` | `[T, D · H]` or `[D · H]` |
   /// | `Embedding` | `count`, `size`, `paddingIndex` | `[T, size]` of `[T]` |
   /// | `AttentionPooling` | `attentionSize` | `[F]` |
+  /// | `Permute` | `axes`: the old axis (from 1; 0 is the batch) of each new one | any order |
   static func sequenceLayer(
     _ type: String, _ shape: [Int], _ reader: inout AttributeReader, _ parameters: ParameterSource
   ) throws -> BuiltLayer? {
@@ -52,6 +53,14 @@ extension LayerCatalogue {
       }
       let layer = try parameters.attentionPooling(reader.layer.name, shape[1], width)
       return BuiltLayer(kind: .layer(layer), outputShape: [shape[1]])
+    case "Permute":
+      let axes = try reader.list("axes", default: [])
+      guard axes.sorted() == Array(1..<shape.count + 1) else {
+        throw reader.error(
+          "axes \(axes) must name each of 1...\(shape.count) of \(shape) once (0 is the batch)")
+      }
+      return BuiltLayer(
+        kind: .layer(Permute(axes: axes)), outputShape: axes.map { shape[$0 - 1] })
     default: return nil
     }
   }

@@ -38,7 +38,10 @@ enum LayerCatalogue {
         throw reader.error("takes one input, not \(inputs.count)")
       }
       do {
-        built = try single(description.type, inputs[0], &reader, parameters)
+        built =
+          try reader.bool("timeDistributed", default: false)
+          ? distributed(description.type, inputs[0], &reader, parameters)
+          : single(description.type, inputs[0], &reader, parameters)
       } catch let error as ApusError where description.type.hasPrefix(error.operation) {
         // A layer names its type; here the place in the model says more.
         throw reader.error(error.message)
@@ -46,6 +49,18 @@ enum LayerCatalogue {
     }
     try reader.finish()
     return built
+  }
+
+  /// A layer on every step of a sequence by itself, with the same parameters.
+  private static func distributed(
+    _ type: String, _ shape: [Int], _ reader: inout AttributeReader, _ parameters: ParameterSource
+  ) throws -> BuiltLayer {
+    guard shape.count > 1 else {
+      throw reader.error("is timeDistributed, so it takes steps [T, …], not \(shape)")
+    }
+    let step = try single(type, Array(shape.dropFirst()), &reader, parameters)
+    return BuiltLayer(
+      kind: .layer(TimeDistributed(step: step)), outputShape: [shape[0]] + step.outputShape)
   }
 
   private static func single(

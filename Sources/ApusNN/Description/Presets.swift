@@ -15,7 +15,8 @@ public struct Preset: Sendable {
 
   /// All presets, by name.
   public static let all: [Preset] = [
-    linear, mlp, mlpSmall, lenet, cnnSmall, resnet20, resnet18, mobilenetSmall,
+    linear, mlp, mlpSmall, lenet, cnnSmall, resnet20, resnet18, mobilenetSmall, speechCRNN,
+    forecastGRU,
   ]
 
   /// - Throws: ``ApusError`` that lists the names there are.

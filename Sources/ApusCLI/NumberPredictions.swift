@@ -1,0 +1,70 @@
+import Apus
+import Foundation
+
+/// Predicted numbers, and how they are written.
+struct NumberPredictions {
+  /// What tells the rows apart: `index`, or the column of times.
+  private let rowName: String
+  private let rows: [String]
+  private let targets: [String]
+  /// Row-major `[rows, targets]`.
+  private let values: [Float]
+
+  /// The steps after the end of a series.
+  init(_ regressor: Regressor, after series: TimeSeries) throws {
+    let forecasting = regressor.forecasting
+    rowName = series.timeColumn
+    targets = forecasting?.targets ?? []
+    values = try regressor.forecast(after: series)
+    rows = series.nextTimes(forecasting?.horizon ?? 0)
+  }
+
+  /// A row for each example.
+  init(_ regressor: Regressor, _ examples: Dataset) throws {
+    rowName = "index"
+    values = try regressor.predictions(examples)
+    let width = regressor.scaling.mean.count
+    rows = (0..<values.count / width).map { String($0) }
+    targets = width == 1 ? ["prediction"] : (1...width).map { "prediction\($0)" }
+  }
+
+  func csv() -> String {
+    let head = ([rowName] + targets).map(CSVField.quoted).joined(separator: ",")
+    let lines = rows.enumerated().map { index, row in
+      ([CSVField.quoted(row)]
+        + targets.indices.map { "\(values[index * targets.count + $0])" }).joined(separator: ",")
+    }
+    return ([head] + lines).map { $0 + "\n" }.joined()
+  }
+
+  func json() throws -> String {
+    struct Row: Encodable {
+      let row: String
+      let values: [String: Float]
+    }
+    struct Document: Encodable {
+      let targets: [String]
+      let predictions: [Row]
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    let document = Document(
+      targets: targets,
+      predictions: rows.enumerated().map { index, row in
+        Row(
+          row: row,
+          values: Dictionary(
+            zip(targets, values[index * targets.count..<(index + 1) * targets.count]),
+            uniquingKeysWith: { first, _ in first }))
+      })
+    return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
+  }
+}
+
+/// A field of a table, quoted where it must be (RFC 4180).
+enum CSVField {
+  static func quoted(_ field: String) -> String {
+    guard field.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return field }
+    return "\"" + field.replacing("\"", with: "\"\"") + "\""
+  }
+}
