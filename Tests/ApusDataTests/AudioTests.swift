@@ -140,7 +140,7 @@ extension AudioGolden.File {
     refused { $0.sampleCount = 128 }
     refused { $0.hopLength = 0 }
     refused { $0.melCount = 0 }
-    refused { $0.coefficientCount = 41 }
+    refused { ($0.kind, $0.coefficientCount) = (.mfcc, 41) }
     refused { $0.highFrequency = 4001 }
     refused { $0.lowFrequency = 4000 }
     refused { $0.power = .nan }

@@ -115,7 +115,7 @@ import Testing
     let data = try load(100)
     let (validation, test) = (try #require(data.validation), try #require(data.test))
     let forecast = try #require(data.forecast)
-    #expect(data.train.featureShape == [4, 2] && data.train.targetShape == [3])
+    #expect(data.train.featureShape == [4, 2] && data.train.targetShape == [3, 1])
     #expect(data.train.count == 60 - 6 && validation.count == 18 && test.count == 18)
     #expect(forecast.forecasting.firstUnseen == "2024-01-04 08:00")
     // Column x is the row's number.
