@@ -29,7 +29,14 @@ extension OpenCLBackend {
   }
 
   func copy(_ x: Operand, to out: Operand) throws {
-    var it = try Iteration(out.layout, x.layout)
+    var it: Iteration
+    if out.layout.isContiguous {
+      it = try Iteration(out.layout, x.layout)
+    } else {
+      // Along the result: what is written next to each other lies next to each other.
+      let order = out.layout.axesInMemoryOrder
+      it = try Iteration(out.layout.selecting(order), x.layout.selecting(order))
+    }
     guard it.count > 0 else { return }
     let size = launchSize(&it)
     let (source, target) = (try buffer(x), try buffer(out))

@@ -14,9 +14,10 @@ extension OpenCLBackend {
 
     let keptAxes = x.shape.indices.filter { !axes.contains($0) }
     let keptX = x.layout.selecting(keptAxes)
+    let reduced = x.layout.selecting(axes)
     let red = try Iteration(
-      Layout(
-        shape: axes.map { x.shape[$0] }, strides: axes.map { x.layout.strides[$0] }, offset: 0))
+      Layout(shape: reduced.shape, strides: reduced.strides, offset: 0)
+        .selecting(reduced.axesInMemoryOrder))
     var kept = try Iteration(out.layout.selecting(keptAxes), keptX)
     // Lanes lie along whichever axis is dense; a short kept axis is not worth it.
     let isColumns =
@@ -129,6 +130,18 @@ extension Layout {
   /// The layout of the named axes alone, at index 0 of the others.
   func selecting(_ axes: [Int]) -> Layout {
     Layout(shape: axes.map { shape[$0] }, strides: axes.map { strides[$0] }, offset: offset)
+  }
+
+  /// The axes from the longest step to the shortest; those that repeat elements come first, for vectors
+  /// run along the last.
+  var axesInMemoryOrder: [Int] {
+    let axes = shape.indices
+    func step(_ axis: Int) -> Int { strides[axis] == 0 ? .max : strides[axis] }
+    // Where an axis of extent 1 stands does not matter.
+    return axes.filter { shape[$0] == 1 }
+      + axes.filter { shape[$0] != 1 }.sorted {
+        step($0) != step($1) ? step($0) > step($1) : $0 < $1
+      }
   }
 
   /// The same elements with the axis not moving.
