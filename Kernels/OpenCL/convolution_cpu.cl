@@ -123,6 +123,9 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void PASTE(conv_tile_
     const int count = min(PIXELS, end - pixel);
     for (int panel = first_panel; panel < last_panel; ++panel) {
       const int column = panel * PANEL, columns = min(PANEL, g.outputs - column);
+      // The lines that the tile will be written to arrive meanwhile.
+      EACH(p, PIXELS) EACH(v, VECTORS)
+        PREFETCH(out + g.out_offset + first_output + column + where.out_at[p] + v * WIDTH, 1);
       int tap = 0;
       do {
         const int some = min(TAPS, taps - tap);
@@ -153,11 +156,11 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void PASTE(conv_tile_
   }
 }
 
-// Products of ROWS channels from `c` on with a block of dy, over `pixels` pixels; stores the rows
+// Products of `many` channels from `c` on with a block of dy, over `pixels` pixels; stores the rows
 // from `skip` to `rows`.
-SEPARATE void multiply_rows(
-    const ulong *table, int c, const float *dy, int pixels, global float *sums, int skip, int rows,
-    int accumulates) {
+INLINED void multiply_many(
+    const int many, const ulong *table, int c, const float *dy, int pixels, global float *sums,
+    int skip, int rows, int accumulates) {
   W acc[ROWS][VECTORS];
   EACH(r, ROWS) EACH(v, VECTORS) acc[r][v] = (W)(0.0f);
 #pragma unroll 2
@@ -165,13 +168,13 @@ SEPARATE void multiply_rows(
     Source x = SOURCE(table[q]) + c;
     W u[VECTORS];
     EACH(v, VECTORS) u[v] = *(const W *)(dy + q * PANEL + v * WIDTH);
-    EACH(r, ROWS) {
+    EACH(r, ROWS) if (r < many) {
       const W s = (W)(x[r]);
       EACH(v, VECTORS) acc[r][v] = fma(s, u[v], acc[r][v]);
     }
   }
-  if (skip == 0 && rows == ROWS) {
-    EACH(r, ROWS) EACH(v, VECTORS) {
+  if (skip == 0 && rows == many) {
+    EACH(r, ROWS) if (r < many) EACH(v, VECTORS) {
       global UnalignedW *to = (global UnalignedW *)(sums + r * PANEL + v * WIDTH);
       to->value = accumulates ? to->value + acc[r][v] : acc[r][v];
     }
@@ -184,6 +187,16 @@ SEPARATE void multiply_rows(
         to->value = accumulates ? to->value + copy[r][v] : copy[r][v];
       }
   }
+}
+SEPARATE void multiply_rows(
+    const ulong *table, int c, const float *dy, int pixels, global float *sums, int skip, int rows,
+    int accumulates) {
+  multiply_many(ROWS, table, c, dy, pixels, sums, skip, rows, accumulates);
+}
+SEPARATE void multiply_fewer_rows(
+    const ulong *table, int c, const float *dy, int pixels, global float *sums, int skip, int rows,
+    int accumulates) {
+  multiply_many(ROWS - 1, table, c, dy, pixels, sums, skip, rows, accumulates);
 }
 
 // Parts of the weight gradient, [part][group][panel][tap * channel (+ 1 of the bias)][PANEL]. The
@@ -199,6 +212,8 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void PASTE(conv_weigh
   const int begin = min(part * g.pixels, total), end = min(begin + g.pixels, total);
   const int rows = g.taps_h * g.taps_w * g.channels;
   const int column = panel * PANEL, columns = min(PANEL, g.outputs - column);
+  // 21 channels, three times seven columns of a window, fill three tiles of 7 rows.
+  const int each = g.channels % ROWS != 0 && g.channels % (ROWS - 1) == 0 ? ROWS - 1 : ROWS;
   global const float *source = x + g.in_offset + group * g.channels;
   global float *sums = partial
       + ((part * (int)get_num_groups(2) + group) * g.panels + panel) * (rows + g.has_bias) * PANEL;
@@ -218,6 +233,8 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void PASTE(conv_weigh
       w[i] = q * g.w_scale + g.w_base;
       global const float *from = dy + n * g.out_image + p * g.out_row + q * g.out_pixel;
       if (columns == PANEL) {
+        // What the next block reads comes from far away.
+        EACH(v, VECTORS) PREFETCH(from + BLOCK * g.out_pixel + v * WIDTH, 0);
         EACH(v, VECTORS) {
           const W u = LOAD_W(from + v * WIDTH);
           *(W *)(block + i * PANEL + v * WIDTH) = u;
@@ -240,12 +257,15 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void PASTE(conv_weigh
       for (int j = 0; j < g.taps_w; ++j, to += g.channels * PANEL) {
         for (int t = 0; t < some; ++t)
           table[t] = address(&g, source, zeros, image[t], h[t] + i * g.h_step, w[t] + j * g.w_step);
-        for (int c = 0; c < g.channels; c += ROWS) {
+        for (int c = 0; c < g.channels; c += each) {
           // The last rows are computed again with those before them rather than read past a pixel.
-          const int first = max(0, min(c, g.channels - ROWS));
-          multiply_rows(
-              table, first, block, some, to + first * PANEL, c - first,
-              min(ROWS, g.channels - first), pixel > begin);
+          const int first = max(0, min(c, g.channels - each));
+          global float *sum = to + first * PANEL;
+          const int rows = min(each, g.channels - first);
+          if (each == ROWS)
+            multiply_rows(table, first, block, some, sum, c - first, rows, pixel > begin);
+          else
+            multiply_fewer_rows(table, first, block, some, sum, c - first, rows, pixel > begin);
         }
       }
     pixel += some;

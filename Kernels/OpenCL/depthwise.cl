@@ -3,16 +3,6 @@
 // Outputs of a row that a work-item of a CPU kind computes at once: they share the loads of weights.
 #define RUN 8
 
-// Whether the compiler offers `__builtin_prefetch`.
-#ifndef APUS_PREFETCH
-#define APUS_PREFETCH 0
-#endif
-#if APUS_PREFETCH
-#define PREFETCH(p, writes) __builtin_prefetch((const void *)(size_t)(p), writes, 2)
-#else
-#define PREFETCH(p, writes)
-#endif
-
 inline int tap_of(const Frame *f, int i, int j, int is_reversed) {
   const int tap = i * f->width + j;
   return is_reversed ? f->height * f->width - 1 - tap : tap;
@@ -63,7 +53,7 @@ kernel WIDE void depthwise(
     global const float *restrict addend, global float *restrict out, int height, int width, int has_bias,
     int bias_offset, int has_addend, int is_reversed, int op, float a, float b) {
 #if APUS_GPU
-  FOR_PIXELS(grid)
+  FOR_PIXELS_OF(grid, at_out)
     float sum = has_bias ? bias[bias_offset + c] : 0.0f;
     for (int i = 0; i < f.height; ++i) {
       const int y = h * f.stride_h - f.top + i * f.dilation_h;
@@ -157,7 +147,7 @@ kernel WIDE void depthwise(
 kernel void depthwise_input(
     const Grid grid, const Place at_dy, const Place at_dx, const Frame f, global const float *dy,
     global const float *weights, global float *dx, int height, int width) {
-  FOR_PIXELS(grid)
+  FOR_PIXELS_OF(grid, at_dx)
     V sum = (V)(0.0f);
     for (int i = 0; i < f.height; ++i) {
       const int y_ = h + f.top - i * f.dilation_h, y = y_ / f.stride_h;

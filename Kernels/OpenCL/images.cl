@@ -29,6 +29,16 @@ inline int pixel_at(const Place *p, int n, int h, int w) {
     const int h = i_ / grid.channels / grid.width % grid.height;                          \
     const int n = i_ / grid.channels / grid.width / grid.height;
 #define END_PIXELS }
+// The same in the order in which `place` lies: neighbours write next to each other.
+#define FOR_PIXELS_OF(grid, place)                                                        \
+  for (int i_ = get_global_id(0), area_ = grid.height * grid.width,                       \
+           count_ = grid.images * area_ * grid.channels;                                  \
+       i_ < count_; i_ += get_global_size(0)) {                                           \
+    const int is_planar_ = place.column == 1 && place.channel != 1;                       \
+    const int lanes = 1, n = i_ / area_ / grid.channels;                                  \
+    const int c = (is_planar_ ? i_ / area_ : i_) % grid.channels;                         \
+    const int pixel_ = (is_planar_ ? i_ : i_ / grid.channels) % area_;                    \
+    const int h = pixel_ / grid.width, w = pixel_ - h * grid.width;
 #else
 #define FOR_PIXELS(grid)                                                                  \
   for (int row_ = (int)get_global_id(0) * grid.chunk,                                     \
@@ -39,6 +49,7 @@ inline int pixel_at(const Place *p, int n, int h, int w) {
       for (int c = 0; c < grid.channels; c += LANES) {                                    \
         const int lanes = min(LANES, grid.channels - c);
 #define END_PIXELS }}
+#define FOR_PIXELS_OF(grid, place) FOR_PIXELS(grid)
 #endif
 
 // The window of a convolution or pooling.

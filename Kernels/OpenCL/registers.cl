@@ -40,3 +40,12 @@ typedef struct __attribute__((packed)) { V value; } UnalignedV;
 #define PASTE(a, b) PASTE_(a, b)
 #define EACH(i, n) _Pragma("unroll") for (int i = 0; i < n; ++i)
 
+// Whether the compiler offers `__builtin_prefetch`.
+#ifndef APUS_PREFETCH
+#define APUS_PREFETCH 0
+#endif
+#if APUS_PREFETCH
+#define PREFETCH(p, writes) __builtin_prefetch((const void *)(size_t)(p), writes, 2)
+#else
+#define PREFETCH(p, writes)
+#endif
