@@ -30,14 +30,8 @@ extension OpenCLBackend {
     let (height, width) = (try index(x.shape[2]), try index(x.shape[3]))
     let (a, b, c) = (try buffer(x), try buffer(out), try buffer(indices ?? out))
     try runtime.launch(.max_pool, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.value(places.2)
-      $0.value(frame)
-      $0.buffer(a)
-      $0.buffer(b)
-      $0.buffer(c)
+      $0.images(walk, at: places.0, places.1, places.2, frame: frame)
+      $0.buffers(a, b, c)
       $0.value(height)
       $0.value(width)
       $0.value(Int32(indices == nil ? 0 : 1))
@@ -56,14 +50,8 @@ extension OpenCLBackend {
     let (height, width) = (try index(dy.shape[2]), try index(dy.shape[3]))
     let (a, b, c) = (try buffer(dy), try buffer(indices), try buffer(dx))
     try runtime.launch(.max_pool_backward, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.value(places.2)
-      $0.value(frame)
-      $0.buffer(a)
-      $0.buffer(b)
-      $0.buffer(c)
+      $0.images(walk, at: places.0, places.1, places.2, frame: frame)
+      $0.buffers(a, b, c)
       $0.value(height)
       $0.value(width)
     }
@@ -81,13 +69,9 @@ extension OpenCLBackend {
     let extent = try ExtentArguments(x.shape, window, countsPadding: countsPadding)
     let (a, b) = (try buffer(x), try buffer(out))
     try runtime.launch(.average_pool, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.value(frame)
+      $0.images(walk, at: places.0, places.1, frame: frame)
       $0.value(extent)
-      $0.buffer(a)
-      $0.buffer(b)
+      $0.buffers(a, b)
     }
   }
 
@@ -104,13 +88,9 @@ extension OpenCLBackend {
     let (height, width) = (try index(dy.shape[2]), try index(dy.shape[3]))
     let (a, b) = (try buffer(dy), try buffer(dx))
     try runtime.launch(.average_pool_backward, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.value(frame)
+      $0.images(walk, at: places.0, places.1, frame: frame)
       $0.value(extent)
-      $0.buffer(a)
-      $0.buffer(b)
+      $0.buffers(a, b)
       $0.value(height)
       $0.value(width)
     }
@@ -128,11 +108,8 @@ extension OpenCLBackend {
     let (height, width) = (try index(from.shape[2]), try index(from.shape[3]))
     let (a, b) = (try buffer(from), try buffer(to))
     try runtime.launch(kernel, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.buffer(a)
-      $0.buffer(b)
+      $0.images(walk, at: places.0, places.1)
+      $0.buffers(a, b)
       $0.value(height)
       $0.value(width)
     }

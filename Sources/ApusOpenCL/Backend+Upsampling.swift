@@ -48,13 +48,8 @@ extension OpenCLBackend {
       try buffer(x), try buffer(out), try buffer(neighbours), try buffer(shares)
     )
     try runtime.launch(.resize, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.buffer(a)
-      $0.buffer(b)
-      $0.buffer(c)
-      $0.buffer(d)
+      $0.images(walk, at: places.0, places.1)
+      $0.buffers(a, b, c, d)
     }
   }
 
@@ -73,14 +68,8 @@ extension OpenCLBackend {
     let (a, b) = (try buffer(dy), try buffer(dx))
     let (c, d, e) = (try buffer(neighbours), try buffer(shares), try buffer(ranges))
     try runtime.launch(.resize_backward, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.buffer(a)
-      $0.buffer(b)
-      $0.buffer(c)
-      $0.buffer(d)
-      $0.buffer(e)
+      $0.images(walk, at: places.0, places.1)
+      $0.buffers(a, b, c, d, e)
       $0.value(height)
     }
   }

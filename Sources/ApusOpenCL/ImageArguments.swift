@@ -1,4 +1,5 @@
 import ApusDevice
+import COpenCL
 
 /// `Grid` of images.cl: the images that a kernel walks over.
 struct ImageGrid: BitwiseCopyable {
@@ -40,6 +41,21 @@ struct WindowArguments: BitwiseCopyable {
     dilationHeight = try index(window.dilationHeight)
     dilationWidth = try index(window.dilationWidth)
     (top, left) = (try index(window.top), try index(window.left))
+  }
+}
+
+extension KernelArguments {
+  /// The first parameters of kernels that walk over images: the grid, where operands lie, the window.
+  mutating func images(
+    _ grid: ImageGrid, at places: ImagePlace..., frame: WindowArguments? = nil
+  ) {
+    value(grid)
+    for place in places { value(place) }
+    if let frame { value(frame) }
+  }
+
+  mutating func buffers(_ buffers: cl_mem...) {
+    for one in buffers { buffer(one) }
   }
 }
 
