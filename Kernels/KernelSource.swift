@@ -34,6 +34,8 @@ public enum KernelSource {
   /// The walk over images; precedes the files that use it.
   public static var images: [UInt8] { PackageResources.images_cl }
   public static var depthwise: [UInt8] { PackageResources.depthwise_cl }
+  /// Depthwise convolutions of planes, for CPU kinds.
+  public static var depthwisePlanes: [UInt8] { PackageResources.depthwise_planes_cl }
   public static var pooling: [UInt8] { PackageResources.pooling_cl }
   public static var batchNorm: [UInt8] { PackageResources.batchnorm_cl }
 }

@@ -6,6 +6,7 @@ extension CPUBackend {
     _ convolution: Convolution, _ activation: UnaryOp?, _ inputs: [Operand], _ out: Operand
   ) throws {
     guard out.count > 0 else { return }
+    if try convolutionOfPlanes(convolution, activation, inputs, out) { return }
     var sizes = apus_convolution(convolution, input: inputs[0].shape, output: out.shape)
     let isPlanar = suitsPlanes(inputs[0], convolution)
     sizes.is_planar = isPlanar
@@ -32,6 +33,7 @@ extension CPUBackend {
     _ convolution: Convolution, _ dy: Operand, _ weight: Operand, _ dx: Operand
   ) throws {
     guard dx.count > 0, dy.count > 0 else { return try clearAll([dx]) }
+    if try inputGradientOfPlanes(convolution, dy, weight, dx) { return }
     var sizes = apus_convolution(convolution, input: dx.shape, output: dy.shape)
     try readingImages([dy]) { images in
       try reading(weight) { weights in
@@ -50,6 +52,7 @@ extension CPUBackend {
     _ convolution: Convolution, _ x: Operand, _ dy: Operand, _ outputs: [Operand]
   ) throws {
     guard x.count > 0, dy.count > 0 else { return try clearAll(outputs) }
+    if try weightGradientOfPlanes(convolution, x, dy, outputs) { return }
     var sizes = apus_convolution(convolution, input: x.shape, output: dy.shape)
     let isPlanar = suitsPlanes(x, convolution)
     sizes.is_planar = isPlanar

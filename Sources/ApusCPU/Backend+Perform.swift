@@ -46,8 +46,8 @@ extension CPUBackend {
       try dropout(probability, key, inputs[0], outputs[0])
     case .sumOfSquares: try sumOfSquares(inputs, outputs[0])
     case .optimizerStep(let step): try optimizerStep(step, inputs, outputs)
-    case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
-      .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
+    case .convolution, .convolutionInputGradient, .convolutionWeightGradient, .convolutionBackward,
+      .maxPool, .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
       .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
       .batchNormInference:
       try performImage(command)
@@ -67,6 +67,7 @@ extension CPUBackend {
       try convolutionInputGradient(convolution, inputs[0], inputs[1], outputs[0])
     case .convolutionWeightGradient(let convolution):
       try convolutionWeightGradient(convolution, inputs[0], inputs[1], outputs)
+    case .convolutionBackward(let convolution): try convolutionBackward(command, convolution)
     case .maxPool(let window): try maxPool(window, inputs[0], outputs)
     case .maxPoolBackward(let window):
       try maxPoolBackward(window, inputs[0], inputs[1], outputs[0])

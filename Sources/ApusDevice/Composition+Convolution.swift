@@ -75,6 +75,22 @@ extension Backend {
     }
   }
 
+  func composeConvolutionBackward(_ command: Command, _ convolution: Convolution) throws {
+    let (x, weight) = (command.inputs[0], command.inputs[2])
+    let dy = try inPreferredOrder(command.inputs[1])
+    try enqueue(.convolutionInputGradient(convolution), [dy, weight], [command.outputs[0]])
+    try enqueue(.convolutionWeightGradient(convolution), [x, dy], Array(command.outputs[1...]))
+  }
+
+  /// The images, or a copy in the memory order of this device: both gradients read it.
+  private func inPreferredOrder(_ images: Operand) throws -> Operand {
+    let layout = images.layout
+    if prefersChannelsLast ? layout.isChannelsLast : layout.isContiguous { return images }
+    let copied = try featureMap(images.shape, images.dtype)
+    try copy(images, to: copied)
+    return copied
+  }
+
   /// `[O, C/G, KH, KW]` as `[G, O/G, C/G · KH · KW]`.
   private func kernels(_ weight: Operand, _ convolution: Convolution) throws -> Operand {
     let rows = weight.shape[0] / convolution.groups

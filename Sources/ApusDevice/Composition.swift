@@ -24,6 +24,8 @@ extension Backend {
       try composeConvolutionInputGradient(command, convolution)
     case .convolutionWeightGradient(let convolution):
       try composeConvolutionWeightGradient(command, convolution)
+    case .convolutionBackward(let convolution):
+      try composeConvolutionBackward(command, convolution)
     case .maxPool(let window): try composeMaxPool(command, window)
     case .maxPoolBackward: try composeMaxPoolBackward(command)
     case .averagePool(let window, let countsPadding):

@@ -41,6 +41,12 @@ public struct Convolution: Sendable, Hashable {
     self.window = window
     self.groups = groups
   }
+
+  /// Whether every channel has one filter of its own, which meets every pixel of it: then planes are
+  /// as good a memory order as pixels with dense channels, and a result lies like the input.
+  public func keepsPlanes(weight shape: [Int]) -> Bool {
+    shape[0] == groups && shape[1] == 1 && window.strideHeight == 1 && window.strideWidth == 1
+  }
 }
 
 /// Resizing of the two last axes.

@@ -59,6 +59,9 @@ public struct Layout: Sendable, Hashable {
       && (h == 1 || strides[2] == c * w) && (n == 1 || strides[0] == c * w * h)
   }
 
+  /// Whether the elements of a row of `[N, C, H, W]` lie next to each other, wherever the rows are.
+  public var hasDenseRows: Bool { rank == 4 && (strides[3] == 1 || shape[3] == 1) }
+
   /// One past the last element reached, counted from the start of the storage; 0 when empty.
   public var end: Int {
     var last = offset

@@ -91,6 +91,9 @@ public enum Operation: Sendable, Hashable {
   case convolutionInputGradient(Convolution)
   /// `x[N, C, H, W], dy[N, O, OH, OW] → dweight[O, C / groups, KH, KW], dbias[O]?`
   case convolutionWeightGradient(Convolution)
+  /// `x[N, C, H, W], dy[N, O, OH, OW], weight[O, C / groups, KH, KW] → dx[N, C, H, W],
+  /// dweight[O, C / groups, KH, KW], dbias[O]?`: both gradients from one reading of `dy`.
+  case convolutionBackward(Convolution)
   /// `x[N, C, H, W] → out[N, C, OH, OW], indices: int32[N, C, OH, OW]?`: an index is `h · W + w` of
   /// the first largest element of the window in the plane; a NaN counts as largest.
   case maxPool(Window)
@@ -133,8 +136,9 @@ public enum Operation: Sendable, Hashable {
     switch self {
     case .linear, .linearActivationBackward, .softmax, .logSoftmax, .softmaxBackward,
       .logSoftmaxBackward, .crossEntropy, .layerNorm, .layerNormBackward, .dropout, .sumOfSquares,
-      .optimizerStep, .convolution, .convolutionInputGradient, .convolutionWeightGradient, .maxPool,
-      .maxPoolBackward, .averagePool, .averagePoolBackward, .adaptiveAveragePool,
+      .optimizerStep, .convolution, .convolutionInputGradient, .convolutionWeightGradient,
+      .convolutionBackward, .maxPool, .maxPoolBackward, .averagePool, .averagePoolBackward,
+      .adaptiveAveragePool,
       .adaptiveAveragePoolBackward, .upsample, .upsampleBackward, .batchNorm, .batchNormBackward,
       .batchNormInference, .recurrence, .recurrenceBackward:
       true

@@ -10,10 +10,15 @@ extension OpenCLBackend {
       return try compose(command)
     }
     let bias = command.inputs.count > 2 ? try dense(command.inputs[2]) : nil
+    if let plan = PlanesPlan(convolution, x, weight, out, on: description) {
+      let addend = command.inputs.count > 3 ? try dense(command.inputs[3]) : nil
+      return try depthwiseOfPlanes(plan, x, weight, bias, addend, out, activation)
+    }
     let addend = command.inputs.count > 3 ? try channelsDense(command.inputs[3]) : nil
-    let target = try target(out)
+    let isDepthwise = convolution.isDepthwise(weight)
+    let target = try isDepthwise ? depthwiseTarget(out) : target(out)
     let (code, a, b) = activation?.kernelCode ?? (-1, 0, 0)
-    if convolution.isDepthwise(weight) {
+    if isDepthwise {
       try depthwise(
         convolution.window, x, weight, bias, addend, target, op: code, a, b)
     } else {
@@ -58,8 +63,14 @@ extension OpenCLBackend {
     let (dy, weight, dx) = (command.inputs[0], command.inputs[1], command.outputs[0])
     for operand in [dy, weight, dx] { try require(.float32, operand, "convolutionInputGradient") }
     guard dy.count > 0, dx.count > 0, weight.count > 0 else { return try compose(command) }
+    if let plan = PlanesPlan(convolution, dx, weight, dy, on: description), dx.layout.isContiguous {
+      return try depthwiseGradientsOfPlanes(plan, x: dx, dy, weight, dx: dx, dw: nil, nil)
+    }
     if convolution.isDepthwise(weight) {
-      return try depthwiseInput(convolution.window, dy, weight, dx)
+      let target = try depthwiseTarget(dx)
+      try depthwiseInput(convolution.window, dy, weight, target)
+      if target.storage !== dx.storage { try copy(target, to: dx) }
+      return
     }
     let source = try pixelsDense(dy)
     if convolution.hasFewChannels(dx.shape[1]) {

@@ -16,6 +16,9 @@ extension OpenCLBackend {
       try require(.float32, operand, "convolutionWeightGradient")
     }
     guard gradient.count > 0, x.count > 0, dw.count > 0 else { return try compose(command) }
+    if let plan = PlanesPlan(convolution, x, dw, gradient, on: description) {
+      return try depthwiseGradientsOfPlanes(plan, x: x, gradient, dw, dx: nil, dw: dw, dbias)
+    }
     if convolution.isDepthwise(dw) {
       return try depthwiseWeights(convolution.window, x, gradient, dw, dbias)
     }

@@ -14,6 +14,11 @@ extension OpenCLBackend {
     runtime.isGPU ? x : try channelsDense(x)
   }
 
+  /// What the kernels write: on a GPU the output in any order.
+  func depthwiseTarget(_ out: Operand) throws -> Operand {
+    try runtime.isGPU ? out : target(out)
+  }
+
   func depthwise(
     _ window: Window, _ x: Operand, _ weight: Operand, _ bias: Operand?, _ addend: Operand?,
     _ out: Operand, isReversed: Bool = false, op: Int32, _ first: Float, _ second: Float
@@ -30,16 +35,8 @@ extension OpenCLBackend {
     let (a, b, c) = (try buffer(x), try buffer(taps), try buffer(bias ?? taps))
     let (d, e) = (try buffer(addend ?? x), try buffer(out))
     try runtime.launch(.depthwise, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.value(places.2)
-      $0.value(frame)
-      $0.buffer(a)
-      $0.buffer(b)
-      $0.buffer(c)
-      $0.buffer(d)
-      $0.buffer(e)
+      $0.images(walk, at: places.0, places.1, places.2, frame: frame)
+      $0.buffers(a, b, c, d, e)
       $0.value(height)
       $0.value(width)
       $0.value(Int32(bias == nil ? 0 : 1))
@@ -69,13 +66,8 @@ extension OpenCLBackend {
     let (height, width) = (try index(dy.shape[2]), try index(dy.shape[3]))
     let (a, b, c) = (try buffer(dy), try buffer(taps), try buffer(dx))
     try runtime.launch(.depthwise_input, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.value(frame)
-      $0.buffer(a)
-      $0.buffer(b)
-      $0.buffer(c)
+      $0.images(walk, at: places.0, places.1, frame: frame)
+      $0.buffers(a, b, c)
       $0.value(height)
       $0.value(width)
     }
@@ -108,13 +100,8 @@ extension OpenCLBackend {
       runtime.isGPU
       ? LaunchSize(channels, sums, parts, local: (64, 1, 1)) : LaunchSize(parts)
     try runtime.launch(.depthwise_weights, size) {
-      $0.value(walk)
-      $0.value(places.0)
-      $0.value(places.1)
-      $0.value(frame)
-      $0.buffer(a)
-      $0.buffer(b)
-      $0.buffer(c)
+      $0.images(walk, at: places.0, places.1, frame: frame)
+      $0.buffers(a, b, c)
       $0.value(height)
       $0.value(width)
       $0.value(Int32(dbias == nil ? 0 : 1))

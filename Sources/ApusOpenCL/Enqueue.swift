@@ -60,6 +60,7 @@ extension OpenCLBackend {
       try convolutionInputGradient(command, convolution)
     case .convolutionWeightGradient(let convolution):
       try convolutionWeightGradient(command, convolution)
+    case .convolutionBackward(let convolution): try convolutionBackward(command, convolution)
     case .maxPool(let window): try maxPool(command, window)
     case .maxPoolBackward(let window): try maxPoolBackward(command, window)
     case .averagePool(let window, let countsPadding):

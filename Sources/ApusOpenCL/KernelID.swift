@@ -12,6 +12,8 @@ enum KernelProgram: Int, CaseIterable {
   // One program per width of a panel.
   case convolution, convolution1, convolution2, winograd1, winograd2, convolutionShared
   case depthwise, pooling, batchNorm
+  // One program per side of the window.
+  case depthwisePlanes3, depthwisePlanes5
 
   var name: String { "\(self)" }
 
@@ -47,6 +49,8 @@ enum KernelProgram: Int, CaseIterable {
       case .depthwise:
         KernelSource.functions + KernelSource.registers + KernelSource.images
           + KernelSource.depthwise
+      case .depthwisePlanes3: Self.depthwisePlanes(side: 3)
+      case .depthwisePlanes5: Self.depthwisePlanes(side: 5)
       case .pooling: KernelSource.images + KernelSource.pooling
       case .batchNorm: KernelSource.functions + KernelSource.batchNorm
       }
@@ -66,6 +70,11 @@ enum KernelProgram: Int, CaseIterable {
   private static func convolutionCPU(vectors: Int, _ file: [UInt8]) -> [UInt8] {
     Array("#define VECTORS \(vectors)\n".utf8) + KernelSource.functions + KernelSource.convolution
       + KernelSource.registers + file
+  }
+
+  private static func depthwisePlanes(side: Int) -> [UInt8] {
+    Array("#define SIZE \(side)\n".utf8) + KernelSource.functions + KernelSource.registers
+      + KernelSource.images + KernelSource.depthwisePlanes
   }
 
   private static func gemmGPU(tile: Int) -> [UInt8] {
@@ -115,6 +124,9 @@ enum KernelID: Int, CaseIterable {
   case winograd_pack_2, winograd_2, winograd_weights_2, winograd_unpack_2
   // depthwise.cl
   case depthwise, depthwise_input, depthwise_weights
+  // depthwise_planes.cl
+  case depthwise_planes_3, depthwise_planes_backward_3
+  case depthwise_planes_5, depthwise_planes_backward_5
   // pooling.cl
   case max_pool, max_pool_backward, average_pool, average_pool_backward
   case adaptive_pool, adaptive_pool_backward, resize, resize_backward
@@ -133,6 +145,8 @@ enum KernelID: Int, CaseIterable {
     case .reduce_rows_float, .reduce_columns_float, .arg_reduce_float: return .reduce
     case .gather_4: return .index
     case .softmax, .softmax_backward, .cross_entropy: return .rows
+    case .depthwise_planes_3, .depthwise_planes_backward_3: return .depthwisePlanes3
+    case .depthwise_planes_5, .depthwise_planes_backward_5: return .depthwisePlanes5
     default: break
     }
     if position <= Self.select_8.rawValue { return .elementwiseRest }

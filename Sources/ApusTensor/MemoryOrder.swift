@@ -9,6 +9,18 @@ extension Tensor {
     Tensor(try device.backend.featureMap(shape, dtype), on: device)
   }
 
+  /// An empty `[N, C, H, W]` for the result of a convolution of images that lie like `like`, or for
+  /// the gradient of these.
+  static func featureMap(
+    _ shape: [Int], _ convolution: Convolution, weight: Tensor, like: Tensor
+  ) throws -> Tensor {
+    let layout = like.operand.layout
+    if convolution.keepsPlanes(weight: weight.shape), layout.isContiguous, !layout.isChannelsLast {
+      return try allocated(shape, like.dtype, on: like.device)
+    }
+    return try featureMap(shape, like.dtype, on: like.device)
+  }
+
   /// Runs an element-wise operation with one operand.
   @inline(__always)
   static func elementwise(_ operation: Operation, _ x: Tensor, dtype: DType) throws -> Tensor {

@@ -29,6 +29,17 @@ typedef struct {
   ptrdiff_t images, rows, columns, image, row, pixel;
 } apus_pixels;
 
+/// A plane of an image with dense rows, and a row of as many zeros and a vector.
+typedef struct {
+  const float *start, *zeros;
+  ptrdiff_t row, height, width;
+} apus_plane;
+/// The taps of a window with stride 1: output (y, x) meets the input at
+/// `(y + first_y + i · row, x + first_x + j · column)`.
+typedef struct {
+  ptrdiff_t rows, columns, row, column, first_y, first_x;
+} apus_window;
+
 /// Where the vectors of one row lie in one step of a recurrent layer.
 typedef struct {
   const float *gates, *before;
@@ -106,6 +117,13 @@ typedef struct {
   void (*depthwise_gradient)(
       const float *x, ptrdiff_t pixel, ptrdiff_t column, ptrdiff_t taps, ptrdiff_t pixels,
       const float *dy, ptrdiff_t channels, float *sums);
+  // Depthwise on planes: see loops/planar.h.
+  void (*planar_rows)(
+      const apus_plane *in, const apus_window *taps, const float *w, const apus_ending *ending,
+      float *out, ptrdiff_t rows, ptrdiff_t width);
+  void (*planar_sums)(
+      const apus_plane *in, const apus_window *taps, const float *dy, ptrdiff_t dy_row,
+      ptrdiff_t rows, ptrdiff_t width, float *sums);
   // Pooling and batch normalisation: see loops/pooling.h and loops/batchnorm.h.
   void (*max_pixel)(
       const float *x, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t row, ptrdiff_t column, int32_t at,

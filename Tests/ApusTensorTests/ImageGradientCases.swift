@@ -23,6 +23,9 @@ extension GradientTests {
     Case("conv2d depthwise", [[2, 3, 4, 4], [6, 1, 3, 3]]) {
       try $0[0].conv2d(weight: $0[1], padding: .same, groups: 3)
     },
+    Case("conv2d of planes", [[1, 2, 5, 17], [2, 1, 3, 3], [2]]) {
+      try $0[0].conv2d(weight: $0[1], bias: $0[2], padding: .same, groups: 2)
+    },
     Case("conv2d fused", [[2, 2, 4, 4], [3, 2, 2, 2], [3], [2, 3, 4, 4]]) {
       try $0[0].conv2d(
         weight: $0[1], bias: $0[2], padding: .same, activation: .tanh, addend: $0[3])

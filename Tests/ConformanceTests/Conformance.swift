@@ -102,11 +102,7 @@ struct Expected {
   init(_ trial: Trial) { self.trial = trial }
 
   mutating func outputs(_ placement: Placement) throws -> [[Double]] {
-    let key: Placement =
-      switch placement {
-      case .repeatedFirst, .repeatedLast: placement
-      default: .dense
-      }
+    let key: Placement = placement.isRepeated ? placement : .dense
     if let result = known[key] { return result }
     let inputs = try place(hostInputs(trial, key), .dense, on: oracle)
     let outputs = try emptyOutputs(trial, .dense, on: oracle)
@@ -120,9 +116,7 @@ struct Expected {
 func hostInputs(_ trial: Trial, _ placement: Placement) -> [HostTensor] {
   trial.inputs.enumerated().map { i, input in
     var tensor = HostTensor(input, seed: i)
-    if let axis = placement.input(i).repeatedAxis(input.shape) {
-      tensor.makeConstant(along: axis)
-    }
+    for axis in placement.input(i).repeatedAxes(input.shape) { tensor.makeConstant(along: axis) }
     return tensor
   }
 }

@@ -165,6 +165,8 @@ enum Placement: Sendable, Hashable {
   case stepped
   /// Inputs of stride 0 along the first or the last axis.
   case repeatedFirst, repeatedLast
+  /// The second input of stride 0 along its last two axes, as the gradient of a mean over pixels.
+  case repeatedPixels
   /// Dense inputs, results to every second element of a transposed tensor.
   case stridedOutput
   /// Each operand in another way.
@@ -175,9 +177,12 @@ enum Placement: Sendable, Hashable {
   case channelsLastPart
 
   func scale(of trial: Trial) -> Double {
-    let isRepeated = self == .repeatedFirst || self == .repeatedLast
     let terms = Double(max(trial.terms, 1))
     return trial.scale * (isRepeated ? pow(terms, 1.5) : terms.squareRoot())
+  }
+
+  var isRepeated: Bool {
+    self == .repeatedFirst || self == .repeatedLast || self == .repeatedPixels
   }
 
   static let inputs: [Placement] = [.offset, .transposed, .stepped, .repeatedFirst]
@@ -193,6 +198,7 @@ enum Placement: Sendable, Hashable {
     case .stepped: .stepped
     case .repeatedFirst: .repeatedFirst
     case .repeatedLast: .repeatedLast
+    case .repeatedPixels: i == 1 ? .repeatedPixels : .dense
     case .mixed: [.transposed, .dense, .stepped, .offset][i % 4]
     case .channelsLast: .channelsLast
     case .channelsLastPart: .channelsLastPart
@@ -214,15 +220,17 @@ enum Placement: Sendable, Hashable {
 
 /// How one operand lies in memory.
 enum Arrangement: Sendable {
-  case dense, offset, transposed, stepped, repeatedFirst, repeatedLast, steppedTransposed
+  case dense, offset, transposed, stepped, repeatedFirst, repeatedLast, repeatedPixels,
+    steppedTransposed
   case channelsLast, channelsLastPart
 
-  /// The axis of stride 0, if any.
-  func repeatedAxis(_ shape: [Int]) -> Int? {
+  /// The axes of stride 0.
+  func repeatedAxes(_ shape: [Int]) -> [Int] {
     switch self {
-    case .repeatedFirst where !shape.isEmpty: 0
-    case .repeatedLast where !shape.isEmpty: shape.count - 1
-    default: nil
+    case .repeatedFirst where !shape.isEmpty: [0]
+    case .repeatedLast where !shape.isEmpty: [shape.count - 1]
+    case .repeatedPixels where shape.count > 1: [shape.count - 2, shape.count - 1]
+    default: []
     }
   }
 
@@ -247,12 +255,12 @@ enum Arrangement: Sendable {
       var strides = Layout.rowMajorStrides(of: wide)
       strides[strides.count - 1] = 2
       return Layout(shape: shape, strides: strides, offset: 5)
-    case .repeatedFirst, .repeatedLast:
-      guard let axis = repeatedAxis(shape) else { return Layout(contiguous: shape) }
+    case .repeatedFirst, .repeatedLast, .repeatedPixels:
+      let axes = repeatedAxes(shape)
       var single = shape
-      single[axis] = 1
+      for axis in axes { single[axis] = 1 }
       var strides = Layout.rowMajorStrides(of: single)
-      strides[axis] = 0
+      for axis in axes { strides[axis] = 0 }
       return Layout(shape: shape, strides: strides, offset: 1)
     }
   }

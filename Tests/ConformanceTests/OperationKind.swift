@@ -9,7 +9,8 @@ enum OperationKind: CaseIterable {
   case take, indexAdd, gather, scatterAdd, cumulativeSum, sort, topK, random
   case linear, linearActivationBackward, softmax, logSoftmax, softmaxBackward, logSoftmaxBackward
   case crossEntropy, layerNorm, layerNormBackward, dropout, sumOfSquares, optimizerStep
-  case convolution, convolutionInputGradient, convolutionWeightGradient, maxPool, maxPoolBackward
+  case convolution, convolutionInputGradient, convolutionWeightGradient, convolutionBackward
+  case maxPool, maxPoolBackward
   case averagePool, averagePoolBackward, adaptiveAveragePool, adaptiveAveragePoolBackward
   case upsample, upsampleBackward, batchNorm, batchNormBackward, batchNormInference
   case recurrence, recurrenceBackward
@@ -51,6 +52,7 @@ enum OperationKind: CaseIterable {
       case .convolution: .convolution
       case .convolutionInputGradient: .convolutionInputGradient
       case .convolutionWeightGradient: .convolutionWeightGradient
+      case .convolutionBackward: .convolutionBackward
       case .maxPool: .maxPool
       case .maxPoolBackward: .maxPoolBackward
       case .averagePool: .averagePool

@@ -110,7 +110,7 @@ extension Tensor {
     }
     let operation = Operation.convolution(convolution, activation: activation)
     _ = try Tensor.commonDevice(inputs, operation)
-    let y = try Tensor.featureMap(output, dtype, on: device)
+    let y = try Tensor.featureMap(output, convolution, weight: weight, like: self)
     try device.backend.enqueue(
       Command(operation, inputs: inputs.map(\.operand), outputs: [y.operand]))
     guard let tape else { return y }
@@ -123,15 +123,22 @@ extension Tensor {
       if let activation, let saved {
         dz = try Tensor.elementwise(.unaryBackward(activation), [saved, dy], dtype: dy.dtype)
       }
-      let dx =
-        wantsX ? try dz.convolutionInputGradient(w, convolution, shape: x.shape) : nil
-      var (dw, db): (Tensor?, Tensor?) = (nil, nil)
-      if wantsW {
+      var (dx, dw, db): (Tensor?, Tensor?, Tensor?) = (nil, nil, nil)
+      switch (wantsX, wantsW) {
+      case (true, true):
+        let gradients = try x.convolutionBackward(dz, w, convolution, hasBias: wantsB)
+        (dx, dw, db) = (gradients[0], gradients[1], wantsB ? gradients[2] : nil)
+      case (false, true):
         let gradients = try x.convolutionWeightGradient(
           dz, convolution, shape: w.shape, hasBias: wantsB)
         (dw, db) = (gradients[0], wantsB ? gradients[1] : nil)
-      } else if wantsB {
-        db = try dz.sum(axes: [0, 2, 3])
+      case (_, false):
+        if wantsX {
+          let gradient = try Tensor.featureMap(x.shape, convolution, weight: w, like: x)
+          try dz.convolutionInputGradient(w, convolution, to: gradient)
+          dx = gradient
+        }
+        if wantsB { db = try dz.sum(axes: [0, 2, 3]) }
       }
       return [dx, dw] + (hasBias ? [db] : []) + (hasAddend ? [wantsAddend ? dz : nil] : [])
     }
@@ -139,14 +146,29 @@ extension Tensor {
 
   /// From the gradient of a convolution's output that of its input, unrecorded.
   func convolutionInputGradient(
-    _ weight: Tensor, _ convolution: Convolution, shape: [Int]
-  ) throws -> Tensor {
-    let dx = try Tensor.featureMap(shape, dtype, on: device)
+    _ weight: Tensor, _ convolution: Convolution, to dx: Tensor
+  ) throws {
     try device.backend.enqueue(
       Command(
         .convolutionInputGradient(convolution), inputs: [operand, weight.operand],
         outputs: [dx.operand]))
-    return dx
+  }
+
+  /// From the input of a convolution, the gradient of its output and its weight the gradients of input,
+  /// weight and bias, unrecorded.
+  private func convolutionBackward(
+    _ dy: Tensor, _ weight: Tensor, _ convolution: Convolution, hasBias: Bool
+  ) throws -> [Tensor] {
+    var gradients = [
+      try Tensor.featureMap(shape, convolution, weight: weight, like: self),
+      try Tensor.allocated(weight.shape, dtype, on: device),
+    ]
+    if hasBias { gradients.append(try Tensor.allocated([weight.shape[0]], dtype, on: device)) }
+    try device.backend.enqueue(
+      Command(
+        .convolutionBackward(convolution), inputs: [operand, dy.operand, weight.operand],
+        outputs: gradients.map(\.operand)))
+    return gradients
   }
 
   /// From input and gradient of the output the gradients of weight and bias, unrecorded.

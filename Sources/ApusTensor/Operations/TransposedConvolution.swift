@@ -71,7 +71,8 @@ extension Tensor {
     let convolution = Convolution(window, groups: groups)
     _ = try Tensor.commonDevice([self, weight], .convolutionInputGradient(convolution))
 
-    var y = try convolutionInputGradient(weight, convolution, shape: output)
+    var y = try Tensor.featureMap(output, convolution, weight: weight, like: self)
+    try convolutionInputGradient(weight, convolution, to: y)
     if let tape = try Tape.watching(self, weight) {
       let (x, w) = (detached, weight.detached)
       let (wantsX, wantsW) = (isWatched, weight.isWatched)

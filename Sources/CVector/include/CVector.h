@@ -183,6 +183,28 @@ ptrdiff_t apus_convolve_scratch(const apus_convolution *_Nonnull c);
 ptrdiff_t apus_convolve_input_scratch(const apus_convolution *_Nonnull c);
 ptrdiff_t apus_convolve_weight_scratch(const apus_convolution *_Nonnull c);
 
+// MARK: Depthwise convolution on planes (depthwise_planes.c)
+
+/// The planes of `[N, C, H, W]`, wherever they lie; neighbours in a row are `column` elements apart: 1,
+/// or 0 where one value is repeated.
+typedef struct {
+  const float *_Nonnull start;
+  ptrdiff_t image, channel, row, column;
+} apus_planes;
+
+/// `apus_convolve` with a group for each channel, one filter each, and stride 1. `out` and `addend` are
+/// dense NCHW, the weights `[channel][tap]`.
+void apus_depthwise_planes(
+    const apus_convolution *_Nonnull c, apus_planes x, const float *_Nonnull weight,
+    const float *_Nullable bias, const float *_Nullable addend, int activation,
+    apus_parameters parameters, float *_Nonnull out, float *_Nonnull scratch);
+/// Those of its gradients that are asked for, in one pass; `dbias` comes with `dweight`, and `weight` is
+/// read for `dx` alone. Rows of `x` are dense.
+void apus_depthwise_planes_backward(
+    const apus_convolution *_Nonnull c, apus_planes x, apus_planes dy, const float *_Nullable weight,
+    float *_Nullable dx, float *_Nullable dweight, float *_Nullable dbias, float *_Nonnull scratch);
+ptrdiff_t apus_depthwise_planes_scratch(const apus_convolution *_Nonnull c);
+
 // MARK: Pooling and resizing (pooling.c), on dense NHWC images
 
 typedef struct {

@@ -22,6 +22,7 @@
 #include "convolution.h"
 #include "winograd.h"
 #include "depthwise.h"
+#include "planar.h"
 #include "pooling.h"
 #include "batchnorm.h"
 #include "recurrent.h"

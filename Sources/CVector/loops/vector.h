@@ -14,13 +14,19 @@ static inline VF load(const float *p) {
   return v;
 }
 static inline void store(float *p, VF v) { memcpy(p, &v, sizeof v); }
-// Parts of vectors: `n` is at most VL; lanes from `n` on are `rest`.
+// Parts of vectors: `n` is at most VL; lanes from `n` on are `rest`. Of a span, whose lanes have numbers
+// from `first` on, only numbers in `0 ..< count` are loaded; the other lanes are zeros.
 #if VL == 16
 static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
   return (VF)_mm512_mask_loadu_ps(_mm512_set1_ps(rest), (__mmask16)((1u << n) - 1), p);
 }
 static inline void store_part(float *p, VF v, ptrdiff_t n) {
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+static inline VF load_span(const float *p, int32_t first, int32_t count) {
+  const VI lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const __mmask16 mask = _mm512_cmplt_epu32_mask((__m512i)(lane + first), _mm512_set1_epi32(count));
+  return (VF)_mm512_maskz_loadu_ps(mask, p);
 }
 #elif VL == 8
 static inline VI first_lanes(ptrdiff_t n) {
@@ -35,6 +41,11 @@ static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
 static inline void store_part(float *p, VF v, ptrdiff_t n) {
   _mm256_maskstore_ps(p, (__m256i)first_lanes(n), (__m256)v);
 }
+static inline VF load_span(const float *p, int32_t first, int32_t count) {
+  const VI lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  const VI mask = (VU)(lane + first) < (VU)(uint32_t)count;
+  return (VF)_mm256_maskload_ps(p, (__m256i)mask);
+}
 #else
 static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
   VF v = (VF)(rest);
@@ -43,6 +54,11 @@ static inline VF load_part(const float *p, ptrdiff_t n, float rest) {
 }
 static inline void store_part(float *p, VF v, ptrdiff_t n) {
   memcpy(p, &v, (size_t)n * sizeof(float));
+}
+static inline VF load_span(const float *p, int32_t first, int32_t count) {
+  VF v = (VF)(0.0f);
+  for (int32_t lane = first < 0 ? -first : 0; lane < VL && lane < count - first; lane++) v[lane] = p[lane];
+  return v;
 }
 #endif
 static inline VI load_int(const int32_t *p) {

@@ -51,7 +51,18 @@ private let shapes: [Shape] = [
     Sliding([1, 40, 13, 9], kernel: (3, 3), stride: (2, 2), padding: (1, 1, 1, 1)), 40, groups: 40),
   Shape(
     Sliding([2, 5, 6, 5], kernel: (2, 3), dilation: (2, 1), padding: (1, 1, 1, 1)), 10, groups: 5),
+  // Depthwise with stride 1 on rows of some vectors and a part of one; windows of 5 and of other sizes;
+  // padding beyond the window, and less of it than the window asks for.
+  Shape(Sliding([2, 3, 11, 56], kernel: (3, 3), padding: (1, 1, 1, 1)), 3, groups: 3),
+  Shape(Sliding([2, 4, 9, 37], kernel: (5, 5), padding: (2, 2, 2, 2)), 4, groups: 4),
+  Shape(Sliding([1, 3, 10, 35], kernel: (3, 3)), 3, groups: 3),
+  Shape(Sliding([1, 2, 6, 21], kernel: (3, 3), padding: (3, 3, 4, 3)), 2, groups: 2),
+  Shape(
+    Sliding([1, 2, 12, 40], kernel: (3, 3), dilation: (2, 3), padding: (2, 2, 3, 3)), 2, groups: 2),
+  Shape(Sliding([2, 3, 9, 18], kernel: (7, 4), padding: (3, 3, 1, 2)), 3, groups: 3),
   // Few enough elements for a simulated device.
+  Shape(Sliding([1, 2, 4, 17], kernel: (3, 3), padding: (1, 1, 1, 1)), 2, groups: 2),
+  Shape(Sliding([1, 1, 6, 20], kernel: (5, 5), padding: (2, 2, 2, 2)), 1),
   Shape(Sliding([1, 3, 4, 4], kernel: (3, 3), padding: (1, 1, 1, 1)), 3),
   Shape(Sliding([1, 17, 1, 2], kernel: (1, 1)), 5),
   Shape(Sliding([2, 2, 5, 5], kernel: (2, 2), stride: (2, 2), dilation: (2, 2)), 3),
@@ -90,6 +101,9 @@ let convolutionCases: [OpCase] = [
   OpCase(
     "convolutionWeightGradient",
     .rounding(8e-6, "a sum of products, perhaps by Winograd's algorithm"), weightGradients),
+  OpCase(
+    "convolutionBackward", .rounding(8e-6, "a sum of products, perhaps by Winograd's algorithm"),
+    backward),
   OpCase("convolution of many pixels", .rounding(1.2e-5, winograd), largeForward),
   OpCase(
     "convolutionInputGradient of many pixels", .rounding(1.2e-5, winograd),
@@ -166,7 +180,26 @@ private func weightGradientTrials(of shapes: [Shape]) -> [Trial] {
         inputs: [Input(shape.input, small), Input(shape.output, small)],
         outputs: [Output(shape.weight)] + (hasBias ? [Output([shape.channels])] : []), scale: 1,
         terms: shape.input[0] * shape.sliding.height * shape.sliding.width,
-        placements: imagePlacements([shape.input, shape.output]))
+        placements: imagePlacements([shape.input, shape.output]) + [.repeatedPixels])
+    }
+  }
+}
+
+/// Both gradients at once.
+private var backward: [Trial] {
+  shapes.flatMap { shape in
+    [false, true].map { hasBias in
+      Trial(
+        operation: .convolutionBackward(shape.convolution),
+        inputs: [
+          Input(shape.input, small), Input(shape.output, small), Input(shape.weight, small),
+        ],
+        outputs: [Output(shape.input), Output(shape.weight)]
+          + (hasBias ? [Output([shape.channels])] : []), scale: 1,
+        terms: max(
+          shape.input[0] * shape.sliding.height * shape.sliding.width,
+          shape.channels / shape.groups * shape.sliding.area),
+        placements: imagePlacements([shape.input, shape.output]) + [.repeatedPixels])
     }
   }
 }
