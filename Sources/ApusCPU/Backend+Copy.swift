@@ -29,10 +29,15 @@ extension CPUBackend {
   /// The same bits in another layout.
   func move(_ x: Operand, _ out: Operand) throws {
     try checkRank(out, "copy")
-    let layout = out.layout
+    var (from, to) = (x.layout, out.layout)
+    if !to.isContiguous {
+      // Along the result: the loops find their tiles where its dense axis comes last.
+      let order = to.axesInMemoryOrder
+      (from, to) = (from.permuted(order), to.permuted(order))
+    }
     apus_copy(
-      Int32(out.dtype.byteCount), Int32(layout.rank), layout.shape, try pointer(out),
-      layout.strides, try pointer(x), x.layout.strides)
+      Int32(out.dtype.byteCount), Int32(to.rank), to.shape, try pointer(out), to.strides,
+      try pointer(x), from.strides)
   }
 
   static func castCode(_ from: DType, _ to: DType) -> apus_operation {

@@ -8,7 +8,7 @@ extension CPUBackend {
     let dense = try images.map { image in
       if image.layout.isChannelsLast { return image }
       let copy = try imageBuffer(image)
-      try moveImage(image, copy)
+      try move(image, copy)
       return copy
     }
     return try withExtendedLifetime(dense) { try body(dense) }
@@ -19,19 +19,13 @@ extension CPUBackend {
     if out.layout.isChannelsLast { return try body(out) }
     let copy = try imageBuffer(out)
     try body(copy)
-    try moveImage(copy, out)
+    try move(copy, out)
   }
 
   private func imageBuffer(_ like: Operand) throws -> Operand {
     Operand(
       storage: try allocate(byteCount: like.count * like.dtype.byteCount), dtype: like.dtype,
       layout: Layout(channelsLast: like.shape))
-  }
-
-  /// The copy finds its tiles when the axis that is dense in the target comes last.
-  private func moveImage(_ from: Operand, _ to: Operand) throws {
-    let order = to.layout.strides[1] == 1 ? [0, 2, 3, 1] : [0, 1, 2, 3]
-    try move(from.with(from.layout.permuted(order)), to.with(to.layout.permuted(order)))
   }
 
   /// Zeros, where nothing reaches the outputs.

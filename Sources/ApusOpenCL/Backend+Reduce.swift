@@ -132,18 +132,6 @@ extension Layout {
     Layout(shape: axes.map { shape[$0] }, strides: axes.map { strides[$0] }, offset: offset)
   }
 
-  /// The axes from the longest step to the shortest; those that repeat elements come first, for vectors
-  /// run along the last.
-  var axesInMemoryOrder: [Int] {
-    let axes = shape.indices
-    func step(_ axis: Int) -> Int { strides[axis] == 0 ? .max : strides[axis] }
-    // Where an axis of extent 1 stands does not matter.
-    return axes.filter { shape[$0] == 1 }
-      + axes.filter { shape[$0] != 1 }.sorted {
-        step($0) != step($1) ? step($0) > step($1) : $0 < $1
-      }
-  }
-
   /// The same elements with the axis not moving.
   func holding(_ axis: Int, shape: [Int]) -> Layout {
     var strides = strides
