@@ -35,6 +35,20 @@ public protocol Layer: Module {
   func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor
 }
 
+/// A layer on sequences whose rows may have different lengths.
+public protocol SequenceLayer: Layer {
+  /// - Parameter lengths: How many steps of each row count, at least 1; all for nil. What follows in a row
+  ///   has no influence.
+  func callAsFunction(_ x: Tensor, lengths: [Int]?, _ context: Context) throws -> Tensor
+}
+
+extension SequenceLayer {
+  /// All steps count.
+  public func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor {
+    try self(x, lengths: nil, context)
+  }
+}
+
 extension Module {
   public func namedParameters() -> [NamedParameter] {
     var found: [NamedParameter] = []

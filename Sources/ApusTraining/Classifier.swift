@@ -17,12 +17,16 @@ public struct Classifier: StoredModel {
   public let imageSize: ImageSize?
   /// For models of recordings: how these become features.
   public let audio: AudioFeatures?
+  /// For models of texts: how these become tokens, and which columns of a table are text and class.
+  public let text: TextEncoding?
+  public let textSchema: TextSchema?
   public let device: Device
 
   public init(
     model: GraphModel, preprocessing: Preprocessing, classNames: [String],
     schema: TableSchema? = nil, pixelMaximum: Float? = nil, imageSize: ImageSize? = nil,
-    audio: AudioFeatures? = nil, device: Device
+    audio: AudioFeatures? = nil, text: TextEncoding? = nil, textSchema: TextSchema? = nil,
+    device: Device
   ) {
     self.model = model
     self.preprocessing = preprocessing
@@ -31,6 +35,8 @@ public struct Classifier: StoredModel {
     self.pixelMaximum = pixelMaximum
     self.imageSize = imageSize
     self.audio = audio
+    self.text = text
+    self.textSchema = textSchema
     self.device = device
   }
 
@@ -46,6 +52,12 @@ public struct Classifier: StoredModel {
       throw ApusError(
         .file, operation: path, "is a model of numbers; one of classes is needed here")
     }
+    guard !LanguageModel.isStored(in: file) else {
+      throw ApusError(
+        .file, operation: path,
+        "is a language model, which tells no classes; `apus evaluate` judges it, `apus generate` "
+          + "writes with it")
+    }
     self.init(
       model: file.model,
       preprocessing: try file.decoded("preprocessing", as: Preprocessing.self, path: path) ?? .none,
@@ -53,7 +65,10 @@ public struct Classifier: StoredModel {
       schema: try file.decoded("schema", as: TableSchema.self, path: path),
       pixelMaximum: try file.decoded("pixelMaximum", as: [Float].self, path: path)?.first,
       imageSize: try file.decoded("imageSize", as: ImageSize.self, path: path),
-      audio: try file.decoded("audio", as: AudioFeatures.self, path: path), device: device)
+      audio: try file.decoded("audio", as: AudioFeatures.self, path: path),
+      text: try file.decoded("text", as: TextEncoding.self, path: path),
+      textSchema: try file.decoded("textSchema", as: TextSchema.self, path: path), device: device)
+    try text?.requireFit(model, path)
     try audio?.validate()
     guard let outputs = model.outputShapes.first?.last, outputs == classNames.count else {
       throw ApusError(
@@ -68,12 +83,15 @@ public struct Classifier: StoredModel {
     if let pixelMaximum { extras["pixelMaximum"] = try ModelFile.text([pixelMaximum]) }
     if let imageSize { extras["imageSize"] = try ModelFile.text(imageSize) }
     if let audio { extras["audio"] = try ModelFile.text(audio) }
+    if let text { extras["text"] = try ModelFile.text(text) }
+    if let textSchema { extras["textSchema"] = try ModelFile.text(textSchema) }
     return ModelFile(model, classNames: classNames, extras: extras)
   }
 
   /// Evaluates raw labelled examples, with batch normalisations folded into convolutions.
   /// - Throws: ``ApusError`` where shape or classes of the data do not fit.
   public func evaluate(_ data: Dataset) throws -> Evaluation {
+    let data = try prepared(data)
     try requireShape(data.featureShape, data.name)
     guard data.classNames == classNames || data.classNames.isEmpty else {
       throw ApusError(
@@ -89,8 +107,10 @@ public struct Classifier: StoredModel {
 
   /// Class probabilities of raw examples, row-major `[count, classes]`.
   public func probabilities(_ data: Dataset) throws -> [Float] {
+    let data = try prepared(data)
     try requireShape(data.featureShape, data.name)
     let folded = try model.folded()
+    if data.holdsTokens { return try folded.probabilities(ofTokens: data, on: device) }
     // In parts, so that images are not all floats at once, or all decoded.
     let size = Evaluation.batchSize(for: folded, featureCount: data.featureCount)
     let starts = Array(stride(from: 0, to: data.count, by: size))
@@ -108,6 +128,16 @@ public struct Classifier: StoredModel {
       probabilities += try folded.probabilities(of: part, on: device)
     }
     return probabilities
+  }
+
+  /// Texts as tokens; other examples as they are.
+  private func prepared(_ data: Dataset) throws -> Dataset {
+    guard data.texts != nil else { return data }
+    guard let text else {
+      throw ApusError(
+        .data, operation: data.name, "holds texts, but the model was not trained on texts")
+    }
+    return try data.tokenized(by: text)
   }
 
   private func requireShape(_ shape: [Int], _ name: String) throws {

@@ -39,12 +39,12 @@ public struct Evaluation: Sendable {
     var batches = source.examples(
       batchSize: Self.batchSize(for: model, featureCount: source.featureCount))
     while let batch = try batches.next() {
-      let (x, y) = (batch.x, batch.y)
-      let logits = try model(x, .evaluation)
-      losses.append(try crossEntropy(logits, y, reduction: .sum))
+      let logits = try batch.output(of: model, .evaluation)
+      losses.append(try crossEntropy(logits, batch.y, reduction: .sum))
       found.append(try logits.argMax(axis: 1))
     }
-    predictions = try Tensor.concatenated(found).scalars(as: Int32.self)
+    let inTurn = try Tensor.concatenated(found).scalars(as: Int32.self)
+    predictions = source.restored(inTurn)
     let parts = try Tensor.stacked(losses).scalars()
     loss = parts.reduce(0) { $0 + Double($1) } / Double(source.count)
     let hits = zip(predictions, labels).reduce(0) { $0 + ($1.0 == $1.1 ? 1 : 0) }

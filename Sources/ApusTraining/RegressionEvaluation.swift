@@ -28,7 +28,7 @@ public struct RegressionEvaluation: Sendable {
     var batches = source.examples(
       batchSize: Evaluation.batchSize(for: model, featureCount: source.featureCount))
     while let batch = try batches.next() {
-      let y = try model(batch.x, .evaluation)
+      let y = try batch.output(of: model, .evaluation)
       losses.append(try criterion(y, batch.y, reduction: .sum))
       found += try y.scalars()
     }

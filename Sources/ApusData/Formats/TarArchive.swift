@@ -46,6 +46,9 @@ package struct TarArchive {
     self.entries = entries
   }
 
+  /// The files, in alphabetical order.
+  var names: [String] { entries.keys.sorted() }
+
   /// nil where there is no such file.
   package func contents(of path: String) -> [UInt8]? {
     (entries[path] ?? entries["./" + path]).map { Array(bytes[$0]) }

@@ -7,6 +7,11 @@ public struct DataOptions: Sendable {
   /// The target column of a table: its name, or its number counted from 1 (−1 is the last). Default:
   /// the last.
   public var target: String?
+  /// The column of a table that holds the text: its name or number. Default: the one with the longest
+  /// fields.
+  public var textColumn: String?
+  /// How the bytes of texts stand for characters.
+  public var textEncoding = TextFile.Encoding.utf8
   /// Whether the first record of a table holds names; nil decides by the contents.
   public var hasHeader: Bool?
   /// Columns (names or numbers) whose numbers are categories too; text columns always are.

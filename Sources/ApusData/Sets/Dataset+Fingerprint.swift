@@ -15,6 +15,10 @@ extension Dataset {
     case .bytes(_, let photos?), .photos(let photos):
       for file in photos.files { hash.add(file.contents.value) }
     case .bytes(let pixels, nil): pixels.withUnsafeBytes { hash.add($0) }
+    case .texts(let texts): for text in texts { hash.add(text) }
+    case .tokens(let rows):
+      hash.add(rows.tokens)
+      for end in rows.ends { hash.add(UInt64(end)) }
     }
     hash.add(labels)
     hash.add(targets ?? [])

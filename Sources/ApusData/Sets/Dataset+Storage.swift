@@ -11,6 +11,9 @@ extension Dataset {
     case bytes([UInt8], of: Photos?)
     /// Decoded at each reading.
     case photos(Photos)
+    /// Not yet what a model takes.
+    case texts([String])
+    case tokens(TokenRows)
 
     /// The number of values, of examples of `size` values.
     func count(size: Int) -> Int {
@@ -19,6 +22,8 @@ extension Dataset {
       case .slices(_, let starts, _): starts.count * size
       case .bytes(let values, _): values.count
       case .photos(let photos): photos.files.count * size
+      case .texts(let texts): texts.count * size
+      case .tokens(let rows): rows.count * size
       }
     }
 
@@ -30,6 +35,8 @@ extension Dataset {
       case .bytes(let values, let photos):
         .bytes(Storage.rows(indices, of: values, size), of: photos?.subset(indices))
       case .photos(let photos): .photos(photos.subset(indices))
+      case .texts(let texts): .texts(indices.map { texts[$0] })
+      case .tokens(let rows): .tokens(rows.subset(indices))
       }
     }
 
@@ -49,6 +56,8 @@ extension Dataset {
       case (.bytes(let a, let photos), .bytes(let b, let more)):
         .bytes(a + b, of: photos.flatMap { first in more.map { first.appending($0) } })
       case (.photos(let a), .photos(let b)): .photos(a.appending(b))
+      case (.texts(let a), .texts(let b)): .texts(a + b)
+      case (.tokens(let a), .tokens(let b)): .tokens(a.appending(b))
       default: nil
       }
     }
@@ -57,8 +66,8 @@ extension Dataset {
   /// Whether features are bytes of images, in memory or in files.
   package var holdsBytes: Bool {
     switch storage {
-    case .floats, .slices: false
     case .bytes, .photos: true
+    case .floats, .slices, .texts, .tokens: false
     }
   }
 
@@ -80,14 +89,21 @@ extension Dataset {
     case .bytes(let all, _): values.append(contentsOf: all[range].lazy.map { Float($0) })
     case .photos(let photos):
       values.append(contentsOf: try photos.pixels(index).lazy.map { Float($0) })
+    case .texts:
+      throw ApusError(
+        .data, operation: "Dataset(\(name))", "the examples are texts; make them tokens first")
+    case .tokens(let rows):
+      let row = rows[index]
+      values.append(contentsOf: row.lazy.map { Float($0) })
+      values.append(contentsOf: repeatElement(0, count: featureCount - row.count))
     }
   }
 
   /// Appends the bytes of an example that is there, of a set that holds bytes.
   package func append(_ index: Int, to values: inout [UInt8]) throws {
     switch storage {
-    case .floats, .slices:
-      throw ApusError(.dtype, operation: "Dataset(\(name))", "the features are floats, not bytes")
+    case .floats, .slices, .texts, .tokens:
+      throw ApusError(.dtype, operation: "Dataset(\(name))", "the features are no bytes")
     case .bytes(let all, _):
       values.append(contentsOf: all[index * featureCount..<(index + 1) * featureCount])
     case .photos(let photos): values.append(contentsOf: try photos.pixels(index))
@@ -112,7 +128,7 @@ extension Dataset {
   /// The file's own pixels of an example that came from one, `uint8 [C, height, width]`, else nil.
   func original(_ index: Int) throws -> HostArray? {
     switch storage {
-    case .floats, .slices, .bytes(_, nil): return nil
+    case .floats, .slices, .texts, .tokens, .bytes(_, nil): return nil
     case .photos(let photos): return try photos.original(index)
     case .bytes(let all, let photos?):
       guard !photos.isScaled(index) else { return try photos.original(index) }

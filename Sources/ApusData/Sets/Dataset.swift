@@ -3,7 +3,8 @@ import ApusDevice
 /// Examples on the host: features with class indices, with real targets, or with neither.
 ///
 /// Features are floats, or the bytes of images, which take a quarter of the memory and become floats
-/// when they are used, or photos in files, which are decoded at each reading.
+/// when they are used, or photos in files, which are decoded at each reading, or tokens of texts, in rows
+/// of different lengths.
 public struct Dataset: Sendable {
   public var name: String
   private(set) var storage: Storage
@@ -123,7 +124,7 @@ public struct Dataset: Sendable {
   public var pixelMaximum: Float {
     switch storage {
     case .floats(let values), .slices(let values, _, _): values.max() ?? 1
-    case .bytes, .photos: 255
+    case .bytes, .photos, .texts, .tokens: 255
     }
   }
 

@@ -17,6 +17,8 @@ public struct LoadedData: Sendable {
   public let validation: Dataset?
   /// For tables: how columns became features.
   public let schema: TableSchema?
+  /// For tables of texts: which columns are text and class.
+  public let textSchema: TextSchema?
   /// What suits the data unless the user chooses.
   public let defaultPreprocessing: Preprocessing.Kind
   /// For images whose size is a matter of choice: what others are to be scaled to.
@@ -30,13 +32,15 @@ public struct LoadedData: Sendable {
 
   public init(
     train: Dataset, test: Dataset?, validation: Dataset? = nil, schema: TableSchema? = nil,
-    defaultPreprocessing: Preprocessing.Kind = .none, imageSize: ImageSize? = nil,
-    audio: AudioFeatures? = nil, forecast: Forecast? = nil, notes: [String] = []
+    textSchema: TextSchema? = nil, defaultPreprocessing: Preprocessing.Kind = .none,
+    imageSize: ImageSize? = nil, audio: AudioFeatures? = nil, forecast: Forecast? = nil,
+    notes: [String] = []
   ) {
     self.train = train
     self.test = test
     self.validation = validation
     self.schema = schema
+    self.textSchema = textSchema
     self.defaultPreprocessing = defaultPreprocessing
     self.imageSize = imageSize
     self.audio = audio

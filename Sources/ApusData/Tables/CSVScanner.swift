@@ -5,6 +5,8 @@ struct CSVScanner {
   private let bytes: [UInt8]
   private let delimiter: UInt8
   private let path: String
+  /// Whether a quote that does not enclose a whole field of one line is a character like others.
+  private let takesLooseQuotes: Bool
   private(set) var fields: [CSVTable.Field] = []
   private(set) var columnCount = 0
   private var position = 0
@@ -14,7 +16,8 @@ struct CSVScanner {
   private static let quote = UInt8(ascii: "\"")
   private static let (newline, carriageReturn) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"))
 
-  init(bytes: [UInt8], delimiter: UInt8, path: String) {
+  init(bytes: [UInt8], delimiter: UInt8, path: String, takesLooseQuotes: Bool = false) {
+    self.takesLooseQuotes = takesLooseQuotes
     self.bytes = bytes
     self.delimiter = delimiter
     self.path = path
@@ -46,7 +49,9 @@ struct CSVScanner {
   private mutating func field() throws -> Bool {
     while position < bytes.count, isBlank(bytes[position]) { position += 1 }
     let (startLine, startColumn) = (line, position - lineStart + 1)
-    if position < bytes.count, bytes[position] == CSVScanner.quote {
+    if position < bytes.count, bytes[position] == CSVScanner.quote,
+      !takesLooseQuotes || enclosesField(from: position)
+    {
       let range = try quoted(startLine, startColumn)
       append(range, startLine, startColumn, isQuoted: true)
       while position < bytes.count, isBlank(bytes[position]) { position += 1 }
@@ -85,6 +90,22 @@ struct CSVScanner {
     throw ApusError(
       .data, operation: "\(path):\(startLine):\(startColumn)",
       "the quote opened here is never closed")
+  }
+
+  /// Whether the quote at `start` has a partner in its line that ends the field.
+  private func enclosesField(from start: Int) -> Bool {
+    var place = start + 1
+    while place < bytes.count, bytes[place] != CSVScanner.newline {
+      defer { place += 1 }
+      guard bytes[place] == CSVScanner.quote else { continue }
+      if place + 1 < bytes.count, bytes[place + 1] == CSVScanner.quote {
+        place += 1
+        continue
+      }
+      let rest = bytes[(place + 1)...].drop(while: isBlank)
+      return rest.first.map(isEnd) ?? true
+    }
+    return false
   }
 
   private mutating func endsField() -> Bool {

@@ -4,7 +4,8 @@ import ApusDevice
 ///
 /// Quoting is RFC 4180: a field in double quotes may hold delimiters, line ends and doubled quotes.
 /// Spaces around an unquoted field do not count; empty lines are skipped; every record must have as
-/// many fields as the first.
+/// many fields as the first. Where loose quotes are allowed, in text with tabs, a quote that does not enclose
+/// a whole field of one line is a character like others.
 package struct CSVTable {
   package struct Field {
     package let range: Range<Int>
@@ -30,9 +31,19 @@ package struct CSVTable {
       hasHeader: hasHeader)
   }
 
+  /// Takes a table of free text apart: quotes may stand loose where tabs separate the fields.
+  init(
+    text: String, path: String, delimiter: Character? = nil, hasHeader: Bool? = nil
+  ) throws {
+    try self.init(
+      bytes: Array(text.utf8), path: path, delimiter: delimiter, hasHeader: hasHeader,
+      takesLooseQuotes: true)
+  }
+
   /// Takes bytes apart; `path` is what errors call them.
   package init(
-    bytes: [UInt8], path: String, delimiter: Character? = nil, hasHeader: Bool? = nil
+    bytes: [UInt8], path: String, delimiter: Character? = nil, hasHeader: Bool? = nil,
+    takesLooseQuotes: Bool = false
   ) throws {
     if bytes.contains(0) {
       throw ApusError(
@@ -41,7 +52,9 @@ package struct CSVTable {
     self.path = path
     self.bytes = bytes
     let separator = try CSVTable.separator(delimiter, bytes: bytes, path: path)
-    var scanner = CSVScanner(bytes: bytes, delimiter: separator, path: path)
+    var scanner = CSVScanner(
+      bytes: bytes, delimiter: separator, path: path,
+      takesLooseQuotes: takesLooseQuotes && separator == 0x09)
     try scanner.run()
     self.fields = scanner.fields
     self.columnCount = scanner.columnCount

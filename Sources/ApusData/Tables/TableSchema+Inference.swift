@@ -130,7 +130,8 @@ extension CSVTable {
         throw error(
           row, column,
           "more than \(TableSchema.categoryLimit) different texts; a column of identifiers or free "
-            + "text cannot be a category, leave it out")
+            + "text cannot be a category; leave it out, or learn from texts with a model of texts (--model "
+            + "text-gru)")
       }
     }
     return names.sorted()

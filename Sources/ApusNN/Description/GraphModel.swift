@@ -3,7 +3,7 @@ import ApusTensor
 
 /// A model built from a ``ModelDescription``: any directed acyclic graph of layers, with any number
 /// of inputs and outputs.
-public struct GraphModel: Layer {
+public struct GraphModel: SequenceLayer, RecurrentModel {
   /// One layer of the built graph.
   public struct Node: Sendable {
     public let name: String
@@ -41,12 +41,17 @@ public struct GraphModel: Layer {
     inputs = try description.inputs()
     self.description = description
     var shapes = inputs.map(\.shape)
+    var hasSteps = inputs.map { _ in description.variableLength == true }
     var places: [String: Int] = [:]
     for (index, input) in inputs.enumerated() { places[input.name] = index }
     var nodes: [Node] = []
     guard !description.layers.isEmpty else {
       throw ApusError(.data, operation: description.name ?? "model", "there are no layers")
     }
+    let names = [
+      "classCount": description.classCount, "vocabularySize": description.vocabularySize,
+    ]
+    .compactMapValues { $0 }
     for (index, layer) in description.layers.enumerated() {
       guard !layer.name.isEmpty, places[layer.name] == nil else {
         throw ApusError(
@@ -66,13 +71,16 @@ public struct GraphModel: Layer {
           }
         } ?? [shapes.count - 1]
       let built = try LayerCatalogue.build(
-        layer, inputs: sources.map { shapes[$0] }, classCount: description.classCount,
+        layer, inputs: sources.map { shapes[$0] }, names: names,
         parameters: parameters.forLayer(index))
       guard ModelDescription.isSensible(built.outputShape) else {
         throw ApusError(
           .shape, operation: "layer '\(layer.name)'",
           "gives \(built.outputShape) for one example, which is too large")
       }
+      hasSteps.append(
+        try built.keepsSteps(
+          sources.map { hasSteps[$0] }, sources.map { shapes[$0] }, of: layer))
       places[layer.name] = shapes.count
       shapes.append(built.outputShape)
       nodes.append(
@@ -105,26 +113,23 @@ public struct GraphModel: Layer {
     }
   }
 
-  public func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor {
-    let results = try self([x], context)
-    guard results.count == 1 else {
-      throw ApusError(
-        .value, operation: description.name ?? "model",
-        "the model has \(results.count) outputs; call it with a list of inputs")
-    }
-    return results[0]
-  }
-
   /// Runs the graph; layers that can run in one operation do.
   /// - Parameter x: One tensor per input, in the order of ``inputs``, with a batch axis first.
   public func callAsFunction(_ x: [Tensor], _ context: Context) throws -> [Tensor] {
+    var pass = SequencePass()
+    return try run(x, &pass, context)
+  }
+
+  func run(
+    _ x: [Tensor], _ pass: inout SequencePass, _ context: Context
+  ) throws -> [Tensor] {
     try requireInputs(x)
     var values: [Tensor?] = x + [Tensor?](repeating: nil, count: nodes.count)
     for (index, step) in plan.steps.enumerated() {
       let node = nodes[step.node]
-      values[step.result] = try node.built.run(
+      values[step.result] = try node.run(
         node.inputs.compactMap { values[$0] }, addend: step.addend.flatMap { values[$0] },
-        activation: step.activation, context)
+        activation: step.activation, &pass, context)
       // What no later step reads is let go.
       for source in node.inputs + (step.addend.map { [$0] } ?? [])
       where plan.lastUse[source] == index { values[source] = nil }
@@ -153,11 +158,16 @@ public struct GraphModel: Layer {
         .value, operation: description.name ?? "model",
         "\(x.count) tensors for \(inputs.count) inputs")
     }
+    // The number of steps is that of the longest row.
+    let free = isVariableLength ? 2 : 1
     for (tensor, input) in zip(x, inputs)
-    where tensor.rank == 0 || Array(tensor.shape.dropFirst()) != input.shape {
+    where tensor.rank != input.shape.count + 1 || (isVariableLength && tensor.shape[1] == 0)
+      || tensor.shape.dropFirst(free) != input.shape.dropFirst(free - 1)
+    {
       throw ApusError(
         .shape, operation: description.name ?? "model",
-        "input '\(input.name)' has shape \(tensor.shape); expected [batch] + \(input.shape)")
+        "input '\(input.name)' has shape \(tensor.shape); expected [batch] + \(input.shape)"
+          + (isVariableLength ? ", with any positive number of steps" : ""))
     }
   }
 }

@@ -2,19 +2,27 @@ import ApusDevice
 import ApusTensor
 
 /// A recurrent layer of a description: all outputs, or the state after the last step.
-struct RecurrentLayer: Layer {
+struct RecurrentLayer: SequenceLayer {
   let stack: RecurrentStack
   /// Whether only the last layer's final states are given, both directions side by side.
   let givesLast: Bool
 
   func namedParameters() -> [NamedParameter] { stack.namedParameters() }
 
-  func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor {
-    let (output, state) = try stack(x, context)
-    guard givesLast else { return output }
+  func callAsFunction(_ x: Tensor, lengths: [Int]?, _ context: Context) throws -> Tensor {
+    try self(x, state: nil, lengths: lengths, context).output
+  }
+
+  func callAsFunction(
+    _ x: Tensor, state: RecurrentState?, lengths: [Int]?, _ context: Context
+  ) throws -> (output: Tensor, state: RecurrentState) {
+    let (output, state) = try stack(x, state: state, lengths: lengths, context)
+    guard givesLast else { return (output, state) }
     let directions = stack.options.directions
     let last = try state.hidden.slice(axis: 0, start: -directions)
-    return try last.transposed(0, 1).reshaped([x.shape[0], directions * stack.hiddenSize])
+    return (
+      try last.transposed(0, 1).reshaped([x.shape[0], directions * stack.hiddenSize]), state
+    )
   }
 }
 

@@ -25,10 +25,10 @@ enum LayerCatalogue {
 
   /// Makes the layer, checks that it fits its inputs.
   static func build(
-    _ description: LayerDescription, inputs: [[Int]], classCount: Int?,
+    _ description: LayerDescription, inputs: [[Int]], names: [String: Int],
     parameters: ParameterSource
   ) throws -> BuiltLayer {
-    var reader = AttributeReader(description, classCount: classCount)
+    var reader = AttributeReader(description, names: names)
     let built: BuiltLayer
     switch description.type {
     case "Add", "Multiply": built = try merge(description, inputs, reader)
@@ -132,7 +132,7 @@ enum LayerCatalogue {
   static func activation(named name: String?, _ reader: AttributeReader) throws -> UnaryOp? {
     guard let name else { return nil }
     var bare = AttributeReader(
-      LayerDescription(name: reader.layer.name, type: name), classCount: nil)
+      LayerDescription(name: reader.layer.name, type: name), names: [:])
     guard let layer = try activation(name, &bare) else {
       throw reader.error("'\(name)' is no activation")
     }

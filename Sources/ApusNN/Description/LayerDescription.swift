@@ -98,12 +98,13 @@ extension AttributeValue: ExpressibleByBooleanLiteral, ExpressibleByFloatLiteral
 /// Reads attributes of one layer, and complains about those nobody asked for.
 struct AttributeReader {
   let layer: LayerDescription
-  private let classCount: Int?
+  private let names: [String: Int]
   private var asked: Set<String> = []
 
-  init(_ layer: LayerDescription, classCount: Int?) {
+  /// - Parameter names: What stands for a number, such as `classCount`.
+  init(_ layer: LayerDescription, names: [String: Int]) {
     self.layer = layer
-    self.classCount = classCount
+    self.names = names
   }
 
   func error(_ message: String) -> ApusError {
@@ -123,15 +124,17 @@ struct AttributeReader {
     Float(try number(key, default: Double(value)))
   }
 
-  /// A whole number, or `"classCount"`.
+  /// A whole number, `"classCount"` or `"vocabularySize"`.
   mutating func integer(_ key: String, default value: Int? = nil) throws -> Int {
     asked.insert(key)
     switch layer.attributes[key] {
-    case .text("classCount"):
-      guard let classCount else {
-        throw error("'\(key)' is 'classCount', but the description and the data name no classes")
+    case .text(let name) where ["classCount", "vocabularySize"].contains(name):
+      guard let number = names[name] else {
+        throw error(
+          "'\(key)' is '\(name)', but neither the description nor the data has "
+            + (name == "classCount" ? "classes" : "a vocabulary"))
       }
-      return classCount
+      return number
     case .number(let number):
       guard let whole = Int(exactly: number) else { throw error("'\(key)' must be a whole number") }
       return whole

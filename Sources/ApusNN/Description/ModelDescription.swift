@@ -19,6 +19,10 @@ import Foundation
 /// A layer without `inputs` takes the layer before it, the first one `"input"`. Without `outputs` the
 /// last layer is the output. `inputShape` and `classCount` may be left out where the data tells.
 /// Models of several inputs name them in `inputShapes`: `{"left": [4], "right": [8]}`.
+///
+/// With `"variableLength": true` the first axis of an example counts steps, of which every row of a batch
+/// may have another number: `inputShape` says the most there are. Models of tokens take `[T]` and write
+/// `"vocabularySize"` for the size that the tokenizer gives.
 public struct ModelDescription: Sendable, Hashable, Codable {
   public var format = "apus-model"
   public var version = 1
@@ -28,6 +32,10 @@ public struct ModelDescription: Sendable, Hashable, Codable {
   public var inputShape: [Int]?
   public var inputShapes: [String: [Int]]?
   public var classCount: Int?
+  /// Whether rows of a batch may have different numbers of steps, the first axis of an example.
+  public var variableLength: Bool?
+  /// The number of different tokens.
+  public var vocabularySize: Int?
   public var layers: [LayerDescription]
   public var outputs: [String]?
 
@@ -68,6 +76,8 @@ public struct ModelDescription: Sendable, Hashable, Codable {
     inputShape = try values.decodeIfPresent([Int].self, forKey: .inputShape)
     inputShapes = try values.decodeIfPresent([String: [Int]].self, forKey: .inputShapes)
     classCount = try values.decodeIfPresent(Int.self, forKey: .classCount)
+    variableLength = try values.decodeIfPresent(Bool.self, forKey: .variableLength)
+    vocabularySize = try values.decodeIfPresent(Int.self, forKey: .vocabularySize)
     layers = try values.decode([LayerDescription].self, forKey: .layers)
     outputs = try values.decodeIfPresent([String].self, forKey: .outputs)
   }
@@ -79,12 +89,24 @@ public struct ModelDescription: Sendable, Hashable, Codable {
     return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
 
-  /// The description with input shape and class count filled in from the data.
+  /// The description with input shape, class count and vocabulary filled in from the data.
   /// - Throws: ``ApusError`` where the description says otherwise than the data.
-  public func resolved(inputShape shape: [Int], classCount count: Int?) throws -> ModelDescription {
+  public func resolved(
+    inputShape shape: [Int], classCount count: Int?, vocabularySize size: Int? = nil
+  ) throws -> ModelDescription {
     var result = self
+    if let size {
+      if let vocabularySize, vocabularySize != size {
+        throw ApusError(
+          .shape, operation: name ?? "model",
+          "the model has a vocabulary of \(vocabularySize) tokens, the data one of \(size)")
+      }
+      result.vocabularySize = size
+    }
     if inputShapes == nil {
-      if let inputShape, inputShape != shape {
+      // How many steps there are at most is a matter of the data.
+      let steps = variableLength == true ? 1 : 0
+      if let inputShape, inputShape.dropFirst(steps) != shape.dropFirst(steps) {
         throw ApusError(
           .shape, operation: name ?? "model",
           "the model takes inputs of shape \(inputShape), the data has \(shape)")
@@ -115,6 +137,17 @@ public struct ModelDescription: Sendable, Hashable, Codable {
     } != nil
   }
 
+  /// Whether the model takes rows of tokens: its first layer is an embedding of a variable number of them.
+  public var takesTokens: Bool {
+    variableLength == true && layers.contains { $0.type == "Embedding" }
+  }
+
+  /// Whether the model tells the next token at every step: tokens go in, and its last layer is as wide as
+  /// the vocabulary.
+  public var isLanguageModel: Bool {
+    takesTokens && layers.last?.attributes["outFeatures"] == .text("vocabularySize")
+  }
+
   /// Names and shapes of the inputs.
   func inputs() throws -> [(name: String, shape: [Int])] {
     let named = inputShapes.map { $0.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
@@ -129,6 +162,9 @@ public struct ModelDescription: Sendable, Hashable, Codable {
         .shape, operation: name,
         "input shape \(shape) must have at most 7 axes, each positive (without the batch axis), and "
           + "at most \(Self.maximumValueCount) values")
+    }
+    if variableLength == true, let flat = inputs.first(where: { $0.1.isEmpty }) {
+      throw ApusError(.shape, operation: flat.0, "has no axis of steps that could vary in length")
     }
     return inputs
   }

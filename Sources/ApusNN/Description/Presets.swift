@@ -4,19 +4,23 @@ import ApusDevice
 public struct Preset: Sendable {
   public let name: String
   public let summary: String
+  /// Whether it takes rows of any number of steps.
+  var variableLength = false
   let make: @Sendable (_ inputShape: [Int], _ classCount: Int) -> [LayerDescription]
 
   /// The description for data of that shape.
   public func description(inputShape: [Int], classCount: Int) -> ModelDescription {
-    ModelDescription(
+    var description = ModelDescription(
       name: name, inputShape: inputShape, classCount: classCount,
       layers: make(inputShape, classCount))
+    if variableLength { description.variableLength = true }
+    return description
   }
 
   /// All presets, by name.
   public static let all: [Preset] = [
     linear, mlp, mlpSmall, lenet, cnnSmall, resnet20, resnet18, mobilenetSmall, speechCRNN,
-    forecastGRU,
+    forecastGRU, textGRU, charLSTM,
   ]
 
   /// - Throws: ``ApusError`` that lists the names there are.

@@ -3,7 +3,7 @@ import ApusTensor
 
 /// A sequence as the mean of its steps, weighted by how well each fits a learned query (Yang et al.
 /// 2016): `α = softmax(query · tanh(projection(x)))` over the steps, `y = Σ α x`.
-public struct AttentionPooling: Layer {
+public struct AttentionPooling: SequenceLayer {
   public let projection: Linear
   /// `[attentionSize]`.
   public let query: Parameter
@@ -31,11 +31,6 @@ public struct AttentionPooling: Layer {
     self.projection = projection
     self.query = query
     self.batchFirst = batchFirst
-  }
-
-  /// All steps count.
-  public func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor {
-    try self(x, lengths: nil, context)
   }
 
   /// - Parameters:

@@ -1,5 +1,6 @@
 import ApusData
 import ApusDevice
+import ApusNN
 import ApusTensor
 
 /// Examples of one step, on the device.
@@ -11,8 +12,13 @@ package struct Batch: Sendable {
   package let count: Int
   /// The second labels of mixed examples, and the share of the first.
   package let mixed: (y: Tensor, share: Float)?
+  /// How many steps of each row count, where examples are sequences of different lengths.
+  package let lengths: [Int]?
 
-  package init(x: Tensor, y: Tensor, mixed: (y: Tensor, share: Float)? = nil) {
+  package init(
+    x: Tensor, y: Tensor, mixed: (y: Tensor, share: Float)? = nil, lengths: [Int]? = nil
+  ) {
+    self.lengths = lengths
     self.x = x
     self.y = y
     self.mixed = mixed
@@ -22,7 +28,20 @@ package struct Batch: Sendable {
   /// Normalised on the device.
   func normalized(by normalization: DeviceNormalization?) throws -> Batch {
     guard let normalization else { return self }
-    return Batch(x: try normalization.apply(to: x), y: y, mixed: mixed)
+    return Batch(x: try normalization.apply(to: x), y: y, mixed: mixed, lengths: lengths)
+  }
+
+  /// What a model makes of the examples.
+  /// - Throws: ``ApusError`` where these have lengths that the model does not take.
+  package func output(of model: any Layer, _ context: Context) throws -> Tensor {
+    guard let lengths else { return try model(x, context) }
+    guard let sequences = model as? any SequenceLayer else {
+      throw ApusError(
+        .shape, operation: "train",
+        "the examples have different lengths, which the model does not take; conform it to "
+          + "SequenceLayer")
+    }
+    return try sequences(x, lengths: lengths, context)
   }
 
   /// The loss against the labels; of mixed examples, the losses against both labels by their shares.

@@ -21,6 +21,10 @@ struct BatchMaker: Sendable {
         "examples have shape \(data.featureShape); '\(augmentation)' changes images "
           + "[channels, height, width]")
     }
+    guard preprocessing == .none || !(data.holdsTokens || data.texts != nil) else {
+      throw ApusError(
+        .value, operation: data.name, "tokens are no quantities; their preprocessing must be none")
+    }
     self.data = data
     self.preprocessing = preprocessing
     self.augmentation = augmentation
@@ -34,6 +38,12 @@ struct BatchMaker: Sendable {
   func plain(
     _ indices: [Int], isRaw: Bool, on device: Device, _ scratch: inout [Float]
   ) throws -> Batch {
+    if data.holdsTokens {
+      let (tokens, lengths) = try data.tokenBatch(indices)
+      return Batch(
+        x: try Tensor(tokens, shape: [indices.count, lengths.max() ?? 0], on: device),
+        y: try Tensor(indices.map { data.labels[$0] }, on: device), lengths: lengths)
+    }
     guard isRaw else {
       try fill(&scratch, indices) { try data.append($0, to: &$1) }
       return try batch(scratch, indices, on: device)

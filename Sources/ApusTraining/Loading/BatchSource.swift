@@ -7,7 +7,8 @@ import ApusTensor
 /// A data set that fits, and that is not augmented, is uploaded once and batches are gathered there.
 /// Others are made ready and uploaded batch by batch, by threads that work ahead of the training; photos
 /// that are not kept in memory are decoded there, so that few of them are held at a time. What
-/// a batch holds follows from the epoch's key and the batch's place alone, not from the threads.
+/// a batch holds follows from the epoch's key and the batch's place alone, not from the threads. Rows of
+/// tokens are uploaded batch by batch, with others of similar lengths.
 package struct BatchSource: Sendable {
   /// Examples kept on the device.
   struct Resident: Sendable {
@@ -35,6 +36,10 @@ package struct BatchSource: Sendable {
   private let workers: Int
   private let device: Device
   private let resident: Resident?
+  /// The number of steps of each example, and the order in which ``examples(batchSize:)`` gives them; nil
+  /// where examples all have one shape, which are given in their own order.
+  private let lengths: [Int]?
+  let order: [Int]?
   /// Where bytes are uploaded as they are.
   private let normalization: DeviceNormalization?
 
@@ -50,7 +55,7 @@ package struct BatchSource: Sendable {
   ///   - augmentation: Applied in ``batches(key:batchSize:startingAt:)``; needs images
   ///     `[channels, height, width]`.
   ///   - workers: Threads that make batches; 0 makes them when they are asked for.
-  /// - Throws: ``ApusError`` where labels are missing or shapes do not fit.
+  /// - Throws: ``ApusError`` where labels are missing, shapes do not fit, or examples are texts.
   package init(
     _ data: Dataset, preprocessing: Preprocessing = .none, augmentation: Augmentation = .none,
     workers: Int = 0, on device: Device, residentLimit: Int = BatchSource.residentLimit
@@ -62,6 +67,8 @@ package struct BatchSource: Sendable {
     maker = try BatchMaker(data, preprocessing: preprocessing, augmentation: augmentation)
     self.workers = workers
     self.device = device
+    lengths = data.lengths
+    order = lengths.map { LengthBuckets.byLength(Array($0.indices), $0) }
     normalization =
       data.holdsBytes
       ? try DeviceNormalization(preprocessing, data.featureShape, on: device) : nil
@@ -78,6 +85,10 @@ package struct BatchSource: Sendable {
   ///   - first: The batch to begin with, where an epoch goes on.
   package func batches(key: RandomKey, batchSize: Int, startingAt first: Int = 0) throws -> Batches
   {
+    if let lengths {
+      let buckets = LengthBuckets.batches(lengths, batchSize: batchSize, key: key)
+      return stream(Array(buckets.ranges.dropFirst(max(first, 0)))) { Array(buckets.order[$0]) }
+    }
     let order = Shuffle.permutation(count: count, key: key)
     let all = ranges(batchSize)
     let ranges = Array(all.dropFirst(max(first, 0)))
@@ -95,10 +106,19 @@ package struct BatchSource: Sendable {
     return Batches(prefetcher, normalization: nil, ranges: ranges)
   }
 
-  /// All examples in their own order and not augmented.
+  /// All examples in their own order and not augmented; rows of tokens by their lengths.
   package func examples(batchSize: Int) -> Batches {
     let ranges = ranges(batchSize)
+    if let order { return stream(ranges) { Array(order[$0]) } }
     return resident.map { Batches($0, order: nil, ranges: ranges) } ?? stream(ranges) { Array($0) }
+  }
+
+  /// What was found of the examples as ``examples(batchSize:)`` gives them, in their own order.
+  func restored<Value>(_ found: [Value]) -> [Value] {
+    guard let order else { return found }
+    var result = found
+    for (value, index) in zip(found, order) { result[index] = value }
+    return result
   }
 
   private func ranges(_ batchSize: Int) -> [Range<Int>] {
@@ -125,7 +145,7 @@ extension BatchSource.Resident {
     _ data: Dataset, preprocessing: Preprocessing, _ normalization: DeviceNormalization?,
     on device: Device, limit: Int
   ) throws {
-    guard !data.isDecodedOnDemand else { return nil }
+    guard !data.isDecodedOnDemand, !data.holdsTokens else { return nil }
     let shape = [data.count] + data.featureShape
     self.normalization = normalization
     if normalization != nil, let pixels = data.pixels {

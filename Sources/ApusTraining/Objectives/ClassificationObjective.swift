@@ -42,7 +42,7 @@ public struct ClassificationObjective: Objective {
 
   public func pass(over model: any Layer, key: RandomKey) throws -> any TrainingPass {
     BatchPass(try examples.batches(key: key)) { [classWeights, labelSmoothing] batch, context in
-      let logits = try model(batch.x, context)
+      let logits = try batch.output(of: model, context)
       return try batch.loss {
         try crossEntropy(logits, $0, weight: classWeights, labelSmoothing: labelSmoothing)
       }

@@ -67,7 +67,7 @@ public struct RegressionObjective: Objective {
 
   public func pass(over model: any Layer, key: RandomKey) throws -> any TrainingPass {
     BatchPass(try examples.batches(key: key)) { [loss] batch, context in
-      let predictions = try model(batch.x, context)
+      let predictions = try batch.output(of: model, context)
       return try batch.loss { try loss(predictions, $0) }
     }
   }
