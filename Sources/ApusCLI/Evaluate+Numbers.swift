@@ -70,7 +70,7 @@ extension Evaluate {
         targets: report.targets, naive: report.naive, seasonalNaive: report.seasonalNaive))
   }
 
-  private func print(_ result: some Encodable) throws {
+  func print(_ result: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     try Console.print(String(decoding: try encoder.encode(result), as: UTF8.self))

@@ -15,6 +15,8 @@ struct Evaluate: ParsableCommand {
       carried on, from the first time on that training has not seen; mase is its
       error over that of a naive forecast of one step before that time.
 
+      A language model is judged on a text: nats per token, perplexity, and bits per character.
+
         apus evaluate --model forecast.safetensors --data hourly.csv --season 24 --json
       """)
 
@@ -45,6 +47,9 @@ struct Evaluate: ParsableCommand {
     if Regressor.isStored(in: file) {
       return try judge(Regressor(file, path: model, on: chosen))
     }
+    if LanguageModel.isStored(in: file) {
+      return try judge(LanguageModel(file, path: model, on: chosen))
+    }
     let classifier = try Classifier(file, path: model, on: chosen)
     let examples = try load(classifier)
     let evaluation = try classifier.evaluate(examples)
@@ -68,6 +73,19 @@ struct Evaluate: ParsableCommand {
       options.imageSize = size
       options.imageChannels = classifier.model.inputs[0].shape.first
     }
+    if classifier.text != nil {
+      if data.isTable, let schema = classifier.textSchema {
+        let table = try schema.dataset(
+          readingFrom: data.data, options: options, classNames: classifier.classNames)
+        guard table.labels.count == table.count else {
+          throw ApusError(
+            .data, operation: data.data,
+            "has no column '\(schema.targetName)'; evaluating needs the true classes")
+        }
+        return table
+      }
+      return try part(of: DataSource.loadTexts(data.data, options: options))
+    }
     if data.isTable, let schema = classifier.schema {
       let table = try schema.dataset(readingFrom: data.data, options: options)
       guard table.labels.count == table.count else {
@@ -78,7 +96,11 @@ struct Evaluate: ParsableCommand {
       return table
     }
     if let features = classifier.audio { options.audio.features = features }
-    let loaded = try DataSource.load(data.data, options: options)
+    return try part(of: DataSource.load(data.data, options: options))
+  }
+
+  /// The part that `--split` names.
+  private func part(of loaded: LoadedData) throws -> Dataset {
     switch split {
     case nil: return loaded.test ?? loaded.train
     case .train: return loaded.train

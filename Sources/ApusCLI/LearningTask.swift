@@ -10,12 +10,16 @@ protocol LearningTask {
   var notes: [String] { get }
   /// Of one example, without the batch axis.
   var inputShape: [Int] { get }
-  /// What the model's single output is wide: classes, or numbers.
-  var outputCount: Int { get }
+  /// Of the model's single output, for one example.
+  var outputShape: [Int] { get }
+  /// Classes, or numbers; nil where there are neither.
+  var classCount: Int? { get }
+  /// The number of different tokens; nil for other examples.
+  var vocabularySize: Int? { get }
 
   func objective(_ options: TrainingOptions, on device: Device) throws -> any Objective
   func stored(_ model: GraphModel, _ options: TrainingOptions, on device: Device)
-    -> any StoredModel
+    throws -> any StoredModel
   /// Judges what training left; nil without a test part.
   func test(_ stored: any StoredModel) throws -> FinalTest?
 }
@@ -23,6 +27,8 @@ protocol LearningTask {
 /// What a run found on its test part.
 struct FinalTest {
   var figures: Figures
+  /// Whether the part was looked at during training, for want of another.
+  var isValidation = false
   /// A line for people.
   var summary: String
   /// Rows are the truth; empty for other tasks than classes.
@@ -37,21 +43,33 @@ struct ExampleTask: LearningTask {
   private let validation: Dataset?
   private let preprocessing: Preprocessing
   private let scaling: TargetScaling?
+  /// How texts became tokens.
+  private let encoding: TextEncoding?
+  let notes: [String]
 
   /// - Parameters:
   ///   - validation: The share of the training examples to watch, where the data has no such part.
   ///   - preprocessing: What suits the data for nil.
+  ///   - text: How texts become tokens.
   init(
-    _ data: LoadedData, validation share: Double, preprocessing: Preprocessing.Kind?, seed: UInt64
+    _ data: LoadedData, validation share: Double, preprocessing: Preprocessing.Kind?,
+    text: TextOptions = TextOptions(), seed: UInt64
   ) throws {
     self.data = data
+    var (training, validation) = (data.train, data.validation)
     if data.validation == nil, share > 0, data.forecast == nil {
       let parts = try data.train.split(
         fraction: share, key: RandomKey(seed).folded(0x7661_6C69))
       (training, validation) = (parts.rest, parts.part)
-    } else {
-      (training, validation) = (data.train, data.validation)
     }
+    if training.texts != nil {
+      let tokens = try text.prepare(training, validation)
+      (training, validation, encoding) = (tokens.training, tokens.validation, tokens.encoding)
+      notes = data.notes + [tokens.note].compactMap { $0 }
+    } else {
+      (encoding, notes) = (nil, data.notes)
+    }
+    (self.training, self.validation) = (training, validation)
     if preprocessing == nil, let forecast = data.forecast {
       self.preprocessing = forecast.preprocessing
     } else {
@@ -66,9 +84,10 @@ struct ExampleTask: LearningTask {
   var summary: String {
     "\(training.count) \(data.forecast == nil ? "examples" : "windows") of \(data.train.name)"
   }
-  var notes: [String] { data.notes }
   var inputShape: [Int] { training.featureShape }
-  var outputCount: Int { training.isRegression ? training.targetCount : training.classCount }
+  var outputShape: [Int] { [classCount ?? 0] }
+  var classCount: Int? { training.isRegression ? training.targetCount : training.classCount }
+  var vocabularySize: Int? { encoding?.tokenizer.vocabularySize }
 
   func objective(_ options: TrainingOptions, on device: Device) throws -> any Objective {
     guard let scaling else {
@@ -89,7 +108,8 @@ struct ExampleTask: LearningTask {
       return Classifier(
         model: model, preprocessing: preprocessing, classNames: training.classNames,
         schema: data.schema, pixelMaximum: isImage ? data.train.pixelMaximum : nil,
-        imageSize: data.imageSize, audio: data.audio, device: device)
+        imageSize: data.imageSize, audio: data.audio, text: encoding, textSchema: data.textSchema,
+        device: device)
     }
     return Regressor(
       model: model, preprocessing: preprocessing, scaling: scaling,

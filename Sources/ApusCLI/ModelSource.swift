@@ -4,19 +4,44 @@ import Foundation
 /// What `--model` names for training: a preset or a JSON description.
 struct ModelSource {
   private let name: String
+  /// Sizes of recurrent models that differ from what the description says.
+  private let sizes: RecurrentSizes
 
-  init(_ name: String) { self.name = name }
+  init(_ name: String, sizes: RecurrentSizes = RecurrentSizes()) {
+    self.name = name
+    self.sizes = sizes
+  }
 
-  func description(inputShape: [Int], classCount: Int) throws -> ModelDescription {
+  /// The description before the data is known; nil where there is none of that name.
+  var draft: ModelDescription? {
+    if let preset = Preset.all.first(where: { $0.name == name }) {
+      return preset.description(inputShape: [1], classCount: 2)
+    }
+    return FileManager.default.fileExists(atPath: name) ? try? read() : nil
+  }
+
+  func description(
+    inputShape: [Int], classCount: Int?, vocabularySize: Int? = nil
+  ) throws -> ModelDescription {
+    try plain(inputShape, classCount, vocabularySize).with(sizes)
+  }
+
+  private func plain(
+    _ inputShape: [Int], _ classCount: Int?, _ vocabularySize: Int?
+  ) throws -> ModelDescription {
     if Preset.all.contains(where: { $0.name == name }) {
-      return try Preset.named(name).description(inputShape: inputShape, classCount: classCount)
+      return try Preset.named(name)
+        .description(inputShape: inputShape, classCount: classCount ?? 0)
+        .resolved(
+          inputShape: inputShape, classCount: classCount, vocabularySize: vocabularySize)
     }
     guard FileManager.default.fileExists(atPath: name) else {
       // Says which presets there are.
       _ = try Preset.named(name)
       throw ApusError(.file, operation: name, "there is no such file")
     }
-    return try read().resolved(inputShape: inputShape, classCount: classCount)
+    return try read().resolved(
+      inputShape: inputShape, classCount: classCount, vocabularySize: vocabularySize)
   }
 
   /// The description in a JSON file.

@@ -10,7 +10,8 @@ struct Predict: ParsableCommand {
       Input: a .csv or .tsv table with the columns the model was trained on (the target may be
       missing), an .npy array, an IDX file, a .png or .jpg image, or a folder of images. Images are
       scaled as in training; models of fixed-size data, such as digits, take images of that size.
-      Models of recordings take a .wav file or a folder of them.
+      Models of texts take a .csv or .tsv table with the column of texts, or plain text with a line for
+      each, from a file or (-) from standard input. Models of recordings take a .wav file or a folder of them.
       Output: .csv or .json, with the probability of every class, or the number.
 
       A model of a time series takes a table up to now and gives the steps after

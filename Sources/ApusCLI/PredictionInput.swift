@@ -42,6 +42,7 @@ struct PredictionInput {
   /// The examples as the classifier's model takes them, before preprocessing.
   func examples(for classifier: Classifier) throws -> Dataset {
     let shape = classifier.model.inputs[0].shape
+    if classifier.text != nil { return try texts(for: classifier) }
     if let audio = classifier.audio {
       let files = try isFolder ? files(for: classifier) : [path]
       let reader = AudioReader(try AudioFeatureExtractor(audio))
@@ -72,6 +73,21 @@ struct PredictionInput {
       return try dataset(try table.features, shape)
     }
     return try dataset(array: NPY.read(path), shape)
+  }
+
+  /// Lines of standard input, or the texts of a file.
+  private func texts(for classifier: Classifier) throws -> Dataset {
+    guard path == "-" else {
+      return try DataSource.unlabelledTexts(
+        path, schema: classifier.textSchema, classNames: classifier.classNames,
+        options: DataOptions(hasHeader: hasHeader))
+    }
+    let bytes = FileHandle.standardInput.readDataToEndOfFile()
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw ApusError(.data, operation: "standard input", "is not UTF-8")
+    }
+    return try DataSource.lines(
+      of: text, name: "standard input", classNames: classifier.classNames)
   }
 
   private func dataset(_ features: [Float], _ shape: [Int]) throws -> Dataset {

@@ -26,6 +26,9 @@ struct DataArguments: ParsableArguments {
         Paths: a .csv or .tsv table, an .npz archive (arrays x and y), a folder of IDX files, of CIFAR
         batches, of .jpg and .png images by class (CLASS/*.jpg or train/CLASS/*.jpg), or of .wav
         recordings, by class or named CLASS_SPEAKER_INDEX.wav.
+        For models of texts: a table with a column of texts and one of
+        classes, or a folder or .tar.gz of texts by class; for language models
+        a text file. Each may be packed (.gz).
         """))
   var data: String
 
@@ -37,6 +40,13 @@ struct DataArguments: ParsableArguments {
       "The target column of a table, by name or number (from 1). Default: the last.",
       discussion: "Of a time series also several, by names with commas between."))
   var target: String?
+
+  @Option(
+    help: "The column of texts, by name or number. Default: the one with the longest fields.")
+  var textColumn: String?
+
+  @Option(help: "How the bytes of texts stand for characters: utf-8 or latin-1.")
+  var encoding = TextFile.Encoding.utf8
 
   @Flag(inversion: .prefixedNo, help: "Whether the first line of a table holds names.")
   var header: Bool?
@@ -59,6 +69,8 @@ struct DataArguments: ParsableArguments {
       dataDirectory: dataDir, target: target, hasHeader: header, categoricalColumns: categorical,
       testFraction: testFraction, seed: seed, allowDownload: !offline)
     options.imageSize = imageSize.map { ImageSize($0) }
+    options.textColumn = textColumn
+    options.textEncoding = encoding
     options.audio.testSpeaker = testSpeaker
     if !quiet {
       options.progress = { file, received, total in

@@ -16,6 +16,9 @@ struct Summary: ParsableCommand {
   @Option(help: "The number of classes for a preset.")
   var classes = 10
 
+  @Option(help: "The number of tokens for a preset of texts, whose input shape is a length.")
+  var vocabulary = 1000
+
   @Option(help: "Examples at once, for the memory estimate.")
   var batchSize = 64
 
@@ -38,10 +41,12 @@ struct Summary: ParsableCommand {
   }
 
   func validate() throws {
-    guard shape != nil, (1...1 << 24).contains(classes), (1...1 << 24).contains(batchSize) else {
+    guard shape != nil, (1...1 << 24).contains(classes), (1...1 << 24).contains(batchSize),
+      (1...Tokenizer.sizeLimit).contains(vocabulary)
+    else {
       throw ValidationError(
         "--input-shape takes positive numbers with commas, --classes and --batch-size a number "
-          + "from 1 to \(1 << 24)")
+          + "from 1 to \(1 << 24), --vocabulary one up to \(Tokenizer.sizeLimit)")
     }
   }
 
@@ -99,11 +104,14 @@ struct Summary: ParsableCommand {
         description.inputShape = shape
       }
       if description.classCount == nil { description.classCount = classes }
+      if description.vocabularySize == nil { description.vocabularySize = vocabulary }
       return try GraphModel(description, key: RandomKey(0), on: device)
     }
+    let takesTokens = source.draft?.takesTokens == true
     return try GraphModel(
-      try source.description(inputShape: shape ?? [], classCount: classes), key: RandomKey(0),
-      on: device)
+      try source.description(
+        inputShape: takesTokens && shape?.count != 1 ? [64] : shape ?? [], classCount: classes,
+        vocabularySize: takesTokens ? vocabulary : nil), key: RandomKey(0), on: device)
   }
 
   private func size(_ bytes: Int) -> String {

@@ -28,6 +28,14 @@ struct Train: ParsableCommand {
         apus train --data letters.npz --init-from digits.safetensors \\
           --freeze fc1 --output letters.safetensors
 
+      Texts with classes, from a table with a column of each, and a language model
+      for `apus generate`, from any text:
+
+        apus train --data messages.tsv --model text-gru --text-column 2 \\
+          --target 1 --output messages.safetensors
+        apus train --data input.txt --model char-lstm --batch-size 32 \\
+          --sequence-length 64 --output language.safetensors
+
       Spoken words, from a folder of .wav files, and a forecast of the next day of
       an hourly table, from the four days before:
 
@@ -47,8 +55,11 @@ struct Train: ParsableCommand {
   @Option(help: "The model file to write.")
   var output: String
 
-  @Option(help: "A preset (see `apus presets`) or the path of a JSON description.")
-  var model = "mlp"
+  @Option(
+    help: ArgumentHelp(
+      "A preset (see `apus presets`) or the path of a JSON description. Default: mlp.",
+      discussion: "text-gru where --text-column is given, char-lstm where --sequence-length is."))
+  var model: String?
 
   @Option(help: "Gives initial weights, order of the data, augmentation and dropout.")
   var seed: UInt64 = 0
@@ -79,6 +90,7 @@ struct Train: ParsableCommand {
   @OptionGroup(title: "Parts, preprocessing, augmentation") var parts: PartArguments
   @OptionGroup(title: "Steps and learning rate") var steps: StepArguments
   @OptionGroup(title: "Regularisation") var penalties: PenaltyArguments
+  @OptionGroup(title: "Texts") var text: TextArguments
   @OptionGroup(title: "Recordings") var audio: AudioArguments
   @OptionGroup(title: "Time series") var series: SeriesArguments
   @OptionGroup(title: "Early stopping") var stopping: StoppingArguments
@@ -87,6 +99,7 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     try parts.check()
+    try text.check()
     try saving.check()
     let options = options
     do {
@@ -118,7 +131,14 @@ struct Train: ParsableCommand {
     job.dataName = data.data
     job.dataOptions = data.options(seed: seed, testFraction: parts.testFraction, quiet: quiet)
     audio.set(&job.dataOptions.audio)
+    let model = model ?? text.defaultModel(textColumn: data.textColumn)
     job.series = series.options(model: model)
+    let isLanguageModel = text.isForLanguageModel(model)
+    job.text.tokenizer = text.options(isLanguageModel ? .character : .word)
+    job.text.maximumLength = text.maxLength ?? job.text.maximumLength
+    job.text.sequenceLength = text.sequenceLength ?? job.text.sequenceLength
+    job.text.usedOption = text.firstUsed ?? (data.textColumn == nil ? nil : "--text-column")
+    job.sizes = text.sizes
     // Who says how errors of numbers count means numbers, also where whole ones could be classes.
     if steps.loss != nil { job.dataOptions.task = .regression }
     job.model = model

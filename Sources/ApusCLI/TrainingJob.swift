@@ -12,6 +12,9 @@ struct TrainingJob {
   var preprocessing: Preprocessing.Kind?
   /// How a table is cut into windows of time; nil for data of another kind.
   var series: SeriesOptions?
+  /// How texts become tokens, for models of texts.
+  var text = TextOptions()
+  var sizes = RecurrentSizes()
   var log: String?
   var plot: String?
   /// Where a checkpoint goes after every epoch.
@@ -46,13 +49,14 @@ struct TrainingJob {
     if let plot { try AtomicFile.requireWritable(plot) }
     let task = try learningTask()
     if !isQuiet { task.notes.forEach { Console.note($0) } }
-    let description = try ModelSource(model).description(
-      inputShape: task.inputShape, classCount: task.outputCount)
+    let description = try source.description(
+      inputShape: task.inputShape, classCount: task.classCount,
+      vocabularySize: task.vocabularySize)
     let graph = try GraphModel(description, key: options.initialKey, on: device)
-    try requireOutput(graph, of: task.outputCount)
+    try requireOutput(graph, of: task.outputShape)
     let checkpoint = try resumed(graph, on: device)
     if let initialWeights, checkpoint == nil { try initialise(graph, from: initialWeights) }
-    let stored = task.stored(graph, options, on: device)
+    let stored = try task.stored(graph, options, on: device)
     let trainer = try Trainer(
       model: graph, objective: try task.objective(options, on: device), options: options,
       device: device)
@@ -99,8 +103,8 @@ struct TrainingJob {
 
     let test = try task.test(stored)
     let result = TrainingEvent.Result(
-      testAccuracy: test?.figures.accuracy, testLoss: test?.figures.loss,
-      testFigures: test?.figures.others, device: device.name,
+      test: test.flatMap { $0.isValidation ? nil : $0.figures },
+      validation: test.flatMap { $0.isValidation ? $0.figures : nil }, device: device.name,
       epochs: outcome.epochs, steps: outcome.steps, parameters: graph.parameterCount,
       seconds: clock.duration(to: .now).seconds)
     try runLog?.write(.result(result))
@@ -112,7 +116,23 @@ struct TrainingJob {
     return Outcome(history: history, wasCancelled: false)
   }
 
+  private var source: ModelSource { ModelSource(model, sizes: sizes) }
+
   private func learningTask() throws -> any LearningTask {
+    let draft = source.draft
+    if draft?.isLanguageModel == true {
+      return try LanguageTask(dataName, validation: validation, text: text, data: dataOptions)
+    }
+    if draft?.takesTokens == true {
+      return try ExampleTask(
+        DataSource.loadTexts(dataName, options: dataOptions), validation: validation,
+        preprocessing: .some(.none), text: text, seed: options.seed)
+    }
+    if let option = text.usedOption {
+      throw ApusError(
+        .value, operation: option,
+        "is for models of texts, such as text-gru and char-lstm; \(model) is none")
+    }
     let data =
       try series.map {
         try DataSource.loadSeries(
@@ -122,12 +142,12 @@ struct TrainingJob {
       data, validation: validation, preprocessing: preprocessing, seed: options.seed)
   }
 
-  private func requireOutput(_ graph: GraphModel, of count: Int) throws {
-    guard graph.inputs.count == 1, graph.outputShapes == [[count]] else {
+  private func requireOutput(_ graph: GraphModel, of shape: [Int]) throws {
+    guard graph.inputs.count == 1, graph.outputShapes == [shape] else {
       throw ApusError(
         .shape, operation: model,
-        "the model's outputs have shapes \(graph.outputShapes); the data has \(count) classes or "
-          + "numbers to give, so one output of [\(count)] is needed")
+        "the model's outputs have shapes \(graph.outputShapes); for the classes, numbers or tokens of "
+          + "the data one output of \(shape) is needed")
     }
   }
 

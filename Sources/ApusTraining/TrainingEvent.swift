@@ -87,6 +87,9 @@ public enum TrainingEvent: Sendable {
     public let testLoss: Double?
     /// Further figures of the test part, such as `mae` and `rmse` of a regression.
     public let testFigures: [String: Double]?
+    /// The last look at the validation part, where there is no other.
+    public let validationLoss: Double?
+    public let validationFigures: [String: Double]?
     public let device: String
     public let epochs: Int
     public let steps: Int
@@ -95,12 +98,14 @@ public enum TrainingEvent: Sendable {
     public let seconds: Double
 
     public init(
-      testAccuracy: Double?, testLoss: Double?, testFigures: [String: Double]? = nil,
-      device: String, epochs: Int, steps: Int, parameters: Int, seconds: Double
+      test: Figures?, validation: Figures? = nil, device: String, epochs: Int, steps: Int,
+      parameters: Int, seconds: Double
     ) {
-      self.testAccuracy = testAccuracy
-      self.testLoss = testLoss
-      self.testFigures = testFigures
+      testAccuracy = test?.accuracy
+      testLoss = test?.loss
+      testFigures = test?.others
+      validationLoss = validation?.loss
+      validationFigures = validation?.others
       self.device = device
       self.epochs = epochs
       self.steps = steps
