@@ -56,6 +56,14 @@ extension CPUBackend {
     var sizes = apus_convolution(convolution, input: x.shape, output: dy.shape)
     let isPlanar = suitsPlanes(x, convolution)
     sizes.is_planar = isPlanar
+    sizes.repeats_dy =
+      dy.layout.repeatsPixels && (convolution.groups == 1 || outputs[0].shape[1] > 1)
+    // One pixel stands for all of an image.
+    let (shape, steps) = (dy.shape, dy.layout.strides)
+    let pixels = Layout(
+      shape: [shape[0], shape[1], 1, 1], strides: [steps[0], steps[1], 0, 0],
+      offset: dy.layout.offset)
+    let dy = sizes.repeats_dy ? dy.with(pixels) : dy
     try readingImages(isPlanar ? [dy] : [x, dy]) { images in
       let images = isPlanar ? [x] + images : images
       func run(_ dweight: Operand, _ dbias: Operand?) throws {
@@ -91,6 +99,6 @@ extension apus_convolution {
       kernel_width: window.width, stride_height: window.strideHeight,
       stride_width: window.strideWidth, dilation_height: window.dilationHeight,
       dilation_width: window.dilationWidth, top: window.top, left: window.left,
-      groups: convolution.groups, is_planar: false)
+      groups: convolution.groups, is_planar: false, repeats_dy: false)
   }
 }

@@ -79,10 +79,8 @@ extension CPUBackend {
     }
   }
 
-  /// Whether the rows of a gradient are dense, or all pixels of a plane one value.
   private func isOfPlanes(_ dy: Operand) -> Bool {
-    let (shape, strides) = (dy.shape, dy.layout.strides)
-    return dy.layout.hasDenseRows || (strides[3] == 0 && (strides[2] == 0 || shape[2] == 1))
+    dy.layout.hasDenseRows || dy.layout.repeatsPixels
   }
 
   private func planes(_ x: Operand) throws -> apus_planes {

@@ -62,6 +62,11 @@ public struct Layout: Sendable, Hashable {
   /// Whether the elements of a row of `[N, C, H, W]` lie next to each other, wherever the rows are.
   public var hasDenseRows: Bool { rank == 4 && (strides[3] == 1 || shape[3] == 1) }
 
+  /// Whether the pixels of a plane of `[N, C, H, W]` are all one element, as in the gradient of a sum.
+  public var repeatsPixels: Bool {
+    rank == 4 && (strides[2] == 0 || shape[2] == 1) && (strides[3] == 0 || shape[3] == 1)
+  }
+
   /// One past the last element reached, counted from the start of the storage; 0 when empty.
   public var end: Int {
     var last = offset

@@ -56,11 +56,9 @@ extension OpenCLBackend {
   /// The images with dense channels, pixels wherever they lie.
   func channelsDense(_ x: Operand) throws -> Operand {
     if x.layout.hasDenseChannels { return x }
-    let (shape, steps) = (x.shape, x.layout.strides)
-    guard steps[2] == 0 || shape[2] == 1, steps[3] == 0 || shape[3] == 1 else {
-      return try channelsLast(x)
-    }
-    // One pixel stands for all of an image: a gradient of means or sums over pixels.
+    guard x.layout.repeatsPixels else { return try channelsLast(x) }
+    // One pixel stands for all of an image.
+    let shape = x.shape
     let pixels = try temporary([shape[0], shape[1]])
     try copy(x.with(x.layout.selecting([0, 1])), to: pixels)
     return pixels.with(Layout(shape: shape, strides: [shape[1], 1, 0, 0], offset: 0))

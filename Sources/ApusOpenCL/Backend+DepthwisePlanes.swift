@@ -38,8 +38,7 @@ struct PlanesPlan {
       window.height == side, side == 3 || side == 5, window.dilationHeight == 1,
       window.dilationWidth == 1, x.layout.hasDenseRows
     else { return nil }
-    let isRepeated = out.layout.strides[2] == 0 && out.layout.strides[3] == 0
-    guard out.layout.isContiguous || isRepeated else { return nil }
+    guard out.layout.isContiguous || out.layout.repeatsPixels else { return nil }
     let (before, after) = (window.left, out.shape[3] + side - 1 - window.left - x.shape[3])
     guard min(x.shape[2], out.shape[2]) >= 4, min(x.shape[3], out.shape[3]) >= lanes,
       (0..<side).contains(before), (0..<side).contains(after)

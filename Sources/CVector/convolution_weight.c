@@ -189,6 +189,10 @@ void apus_convolve_weight_gradient(
   pass.in = x;
   if (apus_is_depthwise(&pass))
     return apus_depthwise_weight_gradient(&pass, dy, dweight, dbias, scratch);
+  if (c->repeats_dy) {
+    pass.out_image = c->filters;
+    pass.out_row = pass.out_pixel = 0;
+  }
   if (apus_suits_winograd(&pass))
     return apus_winograd_weight_gradient(&pass, dy, dweight, dbias, scratch);
   weight_job job = {

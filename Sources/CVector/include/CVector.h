@@ -165,6 +165,9 @@ typedef struct {
   /// Whether `x` is dense NCHW instead: turned as it is gathered, in the forward pass and the gradient
   /// of the weights. For data whose groups have few channels.
   bool is_planar;
+  /// Gradient of the weights, not depthwise: whether `dy` is [batch, filters], one pixel for all of an
+  /// image.
+  bool repeats_dy;
 } apus_convolution;
 
 /// `out = f(x ∗ weight + bias + addend)`; no `f` when `activation` is negative. Nothing is empty.
