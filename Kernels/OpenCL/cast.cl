@@ -4,7 +4,7 @@
 
 enum { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, INT32, UINT8, BOOL };
 
-#define DEFINE_COPY(SIZE, T, WIDE, STORE)                                             \
+#define DEFINE_COPY(SIZE, T, TN, STORE)                                               \
   kernel void copy_##SIZE(const Iteration it, global const T *x, global T *out) {     \
     FOR_BLOCKS(it, 2)                                                                 \
       STORE(load_##T(x, at[1], it.stride[1][0], column, n), out);                     \
@@ -12,25 +12,25 @@ enum { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, INT32, UINT8, BOOL };
   }                                                                                   \
   kernel void fill_##SIZE(const Iteration it, global T *out, T value) {               \
     FOR_BLOCKS(it, 1)                                                                 \
-      STORE((WIDE)(value), out);                                                      \
+      STORE((TN)(value), out);                                                        \
     END_BLOCKS                                                                        \
   }
 #define STORE_UCHAR(v, out) store_uchar(v, out, at[0], it.stride[0][0], column, n)
 #define STORE_USHORT(v, out) store_ushort(v, out, at[0], it.stride[0][0], column, n)
 #define STORE_ULONG(v, out) store_ulong(v, out, at[0], it.stride[0][0], column, n)
 #if APUS_GPU
-#define WIDE(T) T
+#define BLOCK(T) T
 #else
-#define WIDE(T) T##16
+#define BLOCK(T) T##16
 #endif
 DEFINE_BLOCK(ushort, ushort16)
 DEFINE_BLOCK(ulong, ulong16)
 #if APUS_PART == 0
-DEFINE_COPY(4, int, WIDE(int), STORE_OUT_INT)
+DEFINE_COPY(4, int, BLOCK(int), STORE_OUT_INT)
 #else
-DEFINE_COPY(1, uchar, WIDE(uchar), STORE_UCHAR)
-DEFINE_COPY(2, ushort, WIDE(ushort), STORE_USHORT)
-DEFINE_COPY(8, ulong, WIDE(ulong), STORE_ULONG)
+DEFINE_COPY(1, uchar, BLOCK(uchar), STORE_UCHAR)
+DEFINE_COPY(2, ushort, BLOCK(ushort), STORE_USHORT)
+DEFINE_COPY(8, ulong, BLOCK(ulong), STORE_ULONG)
 
 #if APUS_GPU
 #define FROM_BYTE(v) v

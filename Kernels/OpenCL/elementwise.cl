@@ -229,6 +229,9 @@ kernel void activation_backward(
   FOR_BLOCKS(it, 1)
     V total = (V)(0.0f);
     for (int r = part * segment; r < min((part + 1) * segment, rows); ++r) {
+      PREFETCH(dy + offset_dy + (r + 8) * step_dy + column, 0);
+      if (op >= 0) PREFETCH(y + offset_y + (r + 8) * step_y + column, 0);
+      PREFETCH(dz + offset_dz + (r + 8) * step_dz + column, 1);
       V g = load_float(dy, offset_dy + r * step_dy, 1, column, n);
       if (op >= 0)
         g = unary_derivative(op, load_float(y, offset_y + r * step_y, 1, column, n), g, a, b);

@@ -18,12 +18,9 @@
 // last one; neither is stored. Blocking after Goto and van de Geijn, "Anatomy of High-Performance
 // Matrix Multiplication" (2008).
 
-// Rows of a register tile, and lanes of a vector register.
+// Rows of a register tile.
 #ifndef ROWS
 #define ROWS 12
-#endif
-#ifndef APUS_VECTOR_WIDTH
-#define APUS_VECTOR_WIDTH 16
 #endif
 
 #if APUS_VECTOR_WIDTH >= 16
@@ -41,24 +38,6 @@ typedef float8 W;
 typedef struct __attribute__((packed)) { W value; } UnalignedW;
 #define STORE_W(v, p) (((local UnalignedW *)(p))->value = (v))
 
-// Compilers may shun the widest registers unless told that they are wanted.
-#if defined(__has_attribute)
-#if __has_attribute(__min_vector_width__)
-#define WIDE __attribute__((__min_vector_width__(32 * WIDTH)))
-#endif
-#endif
-#ifndef WIDE
-#define WIDE
-#endif
-
-// The innermost loops get all registers to themselves; other functions would pass vectors through
-// memory.
-#define SEPARATE static WIDE __attribute__((noinline))
-#define INLINED inline __attribute__((always_inline))
-
-#define PASTE_(a, b) a##b
-#define PASTE(a, b) PASTE_(a, b)
-
 // A block of WIDTH x WIDTH: each stage moves one bit of the lane number into the row number.
 INLINED void transpose(W *x) {
 #pragma unroll
@@ -74,6 +53,14 @@ INLINED void transpose(W *x) {
   }
 }
 
+// Rows of `depth` elements that lie `step` apart and are read or written soon.
+INLINED void ask_for_rows(global const float *from, int step, int rows, int depth) {
+#if APUS_PREFETCH
+  for (int i = 0; i < rows; ++i)
+    for (int k = 0; k < depth; k += 16) PREFETCH(from + i * step + k, 0);
+#endif
+}
+
 // Columns `v` on of a slice, in panels of [depth][PANEL] that lie `stride` apart.
 INLINED void pack_columns(
     const Gemm *g, global const float *v, int columns, int depth, local float *panels, int stride) {
@@ -85,6 +72,8 @@ INLINED void pack_columns(
       local float *to = panels + k * PANEL;
       global const float *from = v + k * g->v_depth;
       for (int j = 0; j < whole; j += PANEL, to += stride) {
+        PREFETCH(from + 4 * g->v_depth + j, 0);
+        if (PANEL > 16) PREFETCH(from + 4 * g->v_depth + j + 16, 0);
         SCRATCH(to) = LOAD_W(from + j);
         SCRATCH(to + WIDTH) = LOAD_W(from + j + WIDTH);
       }
@@ -96,6 +85,8 @@ INLINED void pack_columns(
     const int count = min(PANEL, columns - j);
     int k = 0;
     if (g->v_depth == 1) {
+      if (j == 0) ask_for_rows(from, g->v_column, count, depth);
+      ask_for_rows(from + PANEL * g->v_column, g->v_column, min(PANEL, columns - j - PANEL), depth);
       // Columns past the last repeat it and are overwritten by zeros below.
       for (; k + WIDTH <= depth; k += WIDTH) {
         for (int part = 0; part < PANEL; part += WIDTH) {
@@ -134,7 +125,10 @@ INLINED void pack_rows(
         global const float *from = s + tile;
         const int end = min(begin + 8, depth);
         int k = begin;
-        for (; k < min(end, safe); ++k) STORE_W(LOAD_W(from + k * g->s_depth), to + k * ROWS);
+        for (; k < min(end, safe); ++k) {
+          PREFETCH(from + (k + 8) * g->s_depth, 0);
+          STORE_W(LOAD_W(from + k * g->s_depth), to + k * ROWS);
+        }
         for (; k < end; ++k)
           for (int r = 0; r < ROWS; ++r) to[k * ROWS + r] = from[k * g->s_depth + r];
       }
@@ -176,16 +170,25 @@ INLINED void pack_rows(
     left[r] = fma(x, u, left[r]);       \
     right[r] = fma(x, v, right[r]);     \
   }
-#define STORE_ACCUMULATORS                                     \
-  _Pragma("unroll") for (int r = 0; r < ROWS; ++r) {           \
-    SCRATCH(tile + r * PANEL) = left[r];                       \
-    SCRATCH(tile + r * PANEL + WIDTH) = right[r];              \
+// A finished tile without an epilogue goes where it belongs, `out_row` apart; others stay in scratch.
+#define STORE_ACCUMULATORS                                          \
+  if (out) {                                                        \
+    _Pragma("unroll") for (int r = 0; r < ROWS; ++r) {              \
+      ((global UnalignedW *)out)->value = left[r];                  \
+      ((global UnalignedW *)(out + WIDTH))->value = right[r];       \
+      out += out_row;                                               \
+    }                                                               \
+    return;                                                         \
+  }                                                                 \
+  _Pragma("unroll") for (int r = 0; r < ROWS; ++r) {                \
+    SCRATCH(tile + r * PANEL) = left[r];                            \
+    SCRATCH(tile + r * PANEL + WIDTH) = right[r];                   \
   }
 
 // ROWS rows of S, dense along the depth and `row` apart.
 SEPARATE void multiply_in_place(
     global const float *s, int row, local const float *panel, int depth, local float *tile,
-    int accumulates) {
+    int accumulates, global float *out, int out_row) {
   ACCUMULATORS
   const long step = row;
 #pragma unroll 4
@@ -219,7 +222,7 @@ SEPARATE void multiply_in_place(
 
 SEPARATE void multiply_packed(
     local const float *packed, local const float *panel, int depth, local float *tile,
-    int accumulates) {
+    int accumulates, global float *out, int out_row) {
   ACCUMULATORS
 #pragma unroll 4
   for (int k = 0; k < depth; ++k) {
@@ -278,6 +281,7 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void PASTE(gemm_tile_
   out += g.o_offset + (int)get_group_id(2) * g.o_batch + first_row * g.o_row
       + first_column * g.o_column;
   local float *packed = scratch + g.s_start;
+  const int is_plain = !g.has_bias && g.op < 0 && g.o_column == 1;
   // Rows below that are read where they lie.
   const int in_place = g.packs_s ? 0 : rows / ROWS * ROWS;
 
@@ -292,12 +296,23 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void PASTE(gemm_tile_
     for (int j = 0; j < columns; j += PANEL) {
       for (int i = 0; i < rows; i += ROWS) {
         local const float *panel = scratch + j * g.depth;
+#if APUS_PREFETCH
+        if (is_last && g.o_column == 1)
+          for (int r = 0; r < min(ROWS, rows - i); ++r)
+            for (int c = 0; c < PANEL; c += 16) PREFETCH(out + (i + r) * g.o_row + j + c, 1);
+#endif
+        if (j == 0 && i + ROWS < in_place)
+          ask_for_rows(s + (i + ROWS) * g.s_row + begin * g.s_depth, g.s_row, ROWS, depth);
+        const int direct = is_last && is_plain && rows - i >= ROWS && columns - j >= PANEL;
+        global float *to = direct ? out + i * g.o_row + j : 0;
         if (i < in_place)
           multiply_in_place(
-              s + i * g.s_row + begin * g.s_depth, g.s_row, panel, depth, tile, slice > 0);
+              s + i * g.s_row + begin * g.s_depth, g.s_row, panel, depth, tile, slice > 0, to,
+              g.o_row);
         else
-          multiply_packed(packed + (i - in_place) * depth, panel, depth, tile, slice > 0);
-        if (is_last)
+          multiply_packed(
+              packed + (i - in_place) * depth, panel, depth, tile, slice > 0, to, g.o_row);
+        if (is_last && !direct)
           finish_tile(
               &g, tile, min(ROWS, rows - i), min(PANEL, columns - j), first_row + i,
               first_column + j, bias, out + i * g.o_row + j * g.o_column);

@@ -27,9 +27,6 @@
 // A padded row of local memory keeps quads aligned and spreads columns over banks.
 #define PITCH (TILE + 4)
 
-#define PASTE_(a, b) a##b
-#define PASTE(a, b) PASTE_(a, b)
-
 // Up to `count` elements `step` apart, the others 0.
 inline float4 load_quad(global const float *p, int step, int count, int is_aligned) {
   if (is_aligned && count >= 4) return *(global const float4 *)p;

@@ -1,18 +1,28 @@
 // Optimizer steps and the sum of squares for clipping by norm, over dense parameters: every element
-// is read and written once. Formulas are those of torch.optim.
+// is read and written once. Formulas are those of torch.optim. A launch takes several parameters, for a
+// model has many small ones: work-items `first ..< first + items` belong to one of them.
 
 enum { SGD, ADAM, RMSPROP, ADAGRAD };
 
+#define SLOTS 6
 typedef struct {
-  int rule, count, chunk, has_scale, scale_offset;
+  int count, first, items;
+  // Offsets: gradient, parameter and up to three states; then the outputs.
+  int from[5], to[4];
+} Slot;
+
+typedef struct {
+  // `chunk`: elements of a work-item on a CPU.
+  int rule, chunk, has_scale, scale_offset;
   // SGD: is_first, nesterov. Adam: decoupled. RMSprop: centered.
   int flag, flag2;
   float rate, decay;
   // SGD: momentum, 1 - dampening. Adam: beta1, beta2, epsilon, correction1, sqrt(correction2).
   // RMSprop: alpha, epsilon, momentum. Adagrad: epsilon.
   float a, b, c, d, e;
-  // Offsets: gradient, parameter and up to three states; then the outputs.
-  int from[5], to[4];
+  // Slots that a launch does not need have no items. More would exceed the 1024 bytes of parameters that
+  // every device takes.
+  Slot slot[SLOTS];
 } Step;
 
 inline V block(global const float *p, int offset, int column, int n) {
@@ -32,13 +42,6 @@ inline int adam_vectors(
     const Step *s, float scale, global const float *gradient, global const float *parameter,
     global const float *state0, global const float *state1, global float *out, global float *new0,
     global float *new1, int begin, int end) {
-  gradient += s->from[0];
-  parameter += s->from[1];
-  state0 += s->from[2];
-  state1 += s->from[3];
-  out += s->to[0];
-  new0 += s->to[1];
-  new1 += s->to[2];
   int column = begin;
   for (; column + LANES <= end; column += LANES) {
     V m = vload16(0, state0 + column), v = vload16(0, state1 + column);
@@ -52,16 +55,56 @@ inline int adam_vectors(
 }
 #endif
 
+#define TABLES(n)                                                                              \
+  global const float *gradient##n, global const float *parameter##n, global const float *p##n, \
+      global const float *q##n, global const float *r##n, global float *out##n,                \
+      global float *new_p##n, global float *new_q##n, global float *new_r##n
+#define TAKE(n)                       \
+  case n:                             \
+    gradient = gradient##n;           \
+    parameter = parameter##n;         \
+    state0 = p##n;                    \
+    state1 = q##n;                    \
+    state2 = r##n;                    \
+    out = out##n;                     \
+    new0 = new_p##n;                  \
+    new1 = new_q##n;                  \
+    new2 = new_r##n;                  \
+    break;
+
 kernel void optimizer_step(
-    const Step s, global const float *gradient, global const float *parameter,
-    global const float *state0, global const float *state1, global const float *state2,
-    global const float *scale, global float *out, global float *new0, global float *new1,
-    global float *new2) {
+    const Step s, global const float *scale, TABLES(0), TABLES(1), TABLES(2), TABLES(3), TABLES(4),
+    TABLES(5)) {
+  const int item = get_global_id(0);
+  int k = 0;
+  while (k < SLOTS && item >= s.slot[k].first + s.slot[k].items) ++k;
+  if (k == SLOTS) return;
+  const int count = s.slot[k].count, index = item - s.slot[k].first;
+  global const float *gradient, *parameter, *state0, *state1, *state2;
+  global float *out, *new0, *new1, *new2;
+  switch (k) {
+    TAKE(0)
+    TAKE(1)
+    TAKE(2)
+    TAKE(3)
+    TAKE(4)
+    default:
+    TAKE(5)
+  }
+  gradient += s.slot[k].from[0];
+  parameter += s.slot[k].from[1];
+  state0 += s.slot[k].from[2];
+  state1 += s.slot[k].from[3];
+  state2 += s.slot[k].from[4];
+  out += s.slot[k].to[0];
+  new0 += s.slot[k].to[1];
+  new1 += s.slot[k].to[2];
+  new2 += s.slot[k].to[3];
 #if APUS_GPU
-  for (int column = get_global_id(0); column < s.count; column += get_global_size(0)) {
+  for (int column = index; column < count; column += s.slot[k].items) {
     const int n = 1;
 #else
-  const int begin = (int)get_global_id(0) * s.chunk, end = min(begin + s.chunk, s.count);
+  const int begin = index * s.chunk, end = min(begin + s.chunk, count);
   int rest = begin;
   if (s.rule == ADAM && s.decay == 0.0f)
     rest = adam_vectors(
@@ -70,8 +113,8 @@ kernel void optimizer_step(
   for (int column = rest; column < end; column += LANES) {
     const int n = min(LANES, end - column);
 #endif
-    V g = block(gradient, s.from[0], column, n);
-    V p = block(parameter, s.from[1], column, n);
+    V g = block(gradient, 0, column, n);
+    V p = block(parameter, 0, column, n);
     if (s.has_scale) g *= (V)(scale[s.scale_offset]);
     if (s.decay != 0.0f) {
       if (s.rule == ADAM && s.flag)
@@ -83,49 +126,49 @@ kernel void optimizer_step(
       case SGD:
         if (s.a != 0.0f) {
           V velocity = g;
-          if (!s.flag) velocity = fma((V)(s.a), block(state0, s.from[2], column, n), g * s.b);
-          store_float(velocity, new0, s.to[1], 1, column, n);
+          if (!s.flag) velocity = fma((V)(s.a), block(state0, 0, column, n), g * s.b);
+          store_float(velocity, new0, 0, 1, column, n);
           g = s.flag2 ? fma((V)(s.a), velocity, g) : velocity;
         }
         p = fma((V)(-s.rate), g, p);
         break;
       case ADAM: {
-        V m = block(state0, s.from[2], column, n), v = block(state1, s.from[3], column, n);
+        V m = block(state0, 0, column, n), v = block(state1, 0, column, n);
         p = adam(&s, g, &m, &v, p);
-        store_float(m, new0, s.to[1], 1, column, n);
-        store_float(v, new1, s.to[2], 1, column, n);
+        store_float(m, new0, 0, 1, column, n);
+        store_float(v, new1, 0, 1, column, n);
         break;
       }
       case RMSPROP: {
-        const V square = fma((V)(s.a), block(state0, s.from[2], column, n), g * g * (1.0f - s.a));
-        store_float(square, new0, s.to[1], 1, column, n);
+        const V square = fma((V)(s.a), block(state0, 0, column, n), g * g * (1.0f - s.a));
+        store_float(square, new0, 0, 1, column, n);
         V variance = square;
         if (s.flag) {
-          const V average = fma((V)(s.a), block(state1, s.from[3], column, n), g * (1.0f - s.a));
-          store_float(average, new1, s.to[2], 1, column, n);
+          const V average = fma((V)(s.a), block(state1, 0, column, n), g * (1.0f - s.a));
+          store_float(average, new1, 0, 1, column, n);
           variance = fma(-average, average, square);
         }
         V direction = g / (sqrt(variance) + s.b);
         if (s.c != 0.0f) {
           if (s.flag) {
-            direction = fma((V)(s.c), block(state2, s.from[4], column, n), direction);
-            store_float(direction, new2, s.to[3], 1, column, n);
+            direction = fma((V)(s.c), block(state2, 0, column, n), direction);
+            store_float(direction, new2, 0, 1, column, n);
           } else {
-            direction = fma((V)(s.c), block(state1, s.from[3], column, n), direction);
-            store_float(direction, new1, s.to[2], 1, column, n);
+            direction = fma((V)(s.c), block(state1, 0, column, n), direction);
+            store_float(direction, new1, 0, 1, column, n);
           }
         }
         p = fma((V)(-s.rate), direction, p);
         break;
       }
       default: {
-        const V sum = fma(g, g, block(state0, s.from[2], column, n));
-        store_float(sum, new0, s.to[1], 1, column, n);
+        const V sum = fma(g, g, block(state0, 0, column, n));
+        store_float(sum, new0, 0, 1, column, n);
         p = fma((V)(-s.rate), g / (sqrt(sum) + s.a), p);
         break;
       }
     }
-    store_float(p, out, s.to[0], 1, column, n);
+    store_float(p, out, 0, 1, column, n);
   }
 }
 

@@ -40,6 +40,39 @@ typedef uint16 VU;
 #define TO_VI convert_int16
 #endif
 
+// Lanes of the device's vector registers.
+#ifndef APUS_VECTOR_WIDTH
+#define APUS_VECTOR_WIDTH 16
+#endif
+
+// Marks kernels of register tiles: compilers may shun the widest registers unless told that they are
+// wanted.
+#if !APUS_GPU && defined(__has_attribute)
+#if __has_attribute(__min_vector_width__)
+#define WIDE __attribute__((__min_vector_width__(APUS_VECTOR_WIDTH >= 16 ? 512 : 256)))
+#endif
+#endif
+#ifndef WIDE
+#define WIDE
+#endif
+// The innermost loops get all registers to themselves; other functions would pass vectors through
+// memory.
+#define SEPARATE static WIDE __attribute__((noinline))
+#define INLINED inline __attribute__((always_inline))
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+
+// Asks for the line of an address that is read or written soon: what another core has written is far
+// away. The address need not be valid.
+#ifndef APUS_PREFETCH
+#define APUS_PREFETCH 0
+#endif
+#if APUS_PREFETCH
+#define PREFETCH(p, writes) __builtin_prefetch((const void *)(size_t)(p), writes, 2)
+#else
+#define PREFETCH(p, writes)
+#endif
+
 // Up to four operands over one index space; axis 0 is the innermost, axes are collapsed where all
 // operands allow. Offsets and strides count elements. `streams`: the output is dense, aligned to
 // vectors and too large for the caches.

@@ -18,15 +18,6 @@ typedef struct {
 
 typedef struct __attribute__((packed)) { int16 value; } Unaligned;
 
-#if defined(__has_attribute)
-#if __has_attribute(__min_vector_width__)
-#define WIDE __attribute__((__min_vector_width__(512)))
-#endif
-#endif
-#ifndef WIDE
-#define WIDE
-#endif
-
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void transpose_4(
     const Transposition t, global const int *restrict x, global int *restrict out) {
   const int row = (int)get_global_id(1) * 16, rows = min(16, t.rows - row);

@@ -1,9 +1,20 @@
 import ApusDevice
+import COpenCL
+
+/// `Slot` of optimizer.cl: one parameter of a launch.
+private struct StepSlot: BitwiseCopyable {
+  var count: Int32 = 0
+  var first: Int32 = 0
+  var items: Int32 = 0
+  var from = InlineArray<5, Int32>(repeating: 0)
+  var to = InlineArray<4, Int32>(repeating: 0)
+}
 
 /// `Step` of optimizer.cl.
 private struct StepArguments: BitwiseCopyable {
+  static let slotCount = 6
+
   var rule: Int32 = 0
-  var count: Int32 = 0
   var chunk: Int32 = 0
   var hasScale: Int32 = 0
   var scaleOffset: Int32 = 0
@@ -16,8 +27,7 @@ private struct StepArguments: BitwiseCopyable {
   var c: Float = 0
   var d: Float = 0
   var e: Float = 0
-  var from = InlineArray<5, Int32>(repeating: 0)
-  var to = InlineArray<4, Int32>(repeating: 0)
+  var slots = InlineArray<6, StepSlot>(repeating: StepSlot())
 
   init(_ step: OptimizerStep) {
     rate = step.learningRate
@@ -49,59 +59,54 @@ extension OpenCLBackend {
     var arguments = StepArguments(step)
     arguments.hasScale = scale == nil ? 0 : 1
     arguments.scaleOffset = try index(scale?.layout.offset ?? 0)
-    for parameter in 0..<parameters {
-      let first = parameter * (2 + states)
-      let firstOutput = parameter * (1 + states)
-      let gradient = command.inputs[first]
-      try require(.float32, gradient, "optimizerStep")
-      let count = gradient.count
-      guard count > 0 else { continue }
-      arguments.count = try index(count)
-      for k in 0..<2 + states {
-        arguments.from[k] = try index(command.inputs[first + k].layout.offset)
-      }
-      for k in 0..<1 + states {
-        arguments.to[k] = try index(command.outputs[firstOutput + k].layout.offset)
-      }
-      let size: LaunchSize
-      if runtime.isGPU {
-        size = LaunchSize(min(count, 1 << 20), local: 256)
-      } else {
-        let share = count / (runtime.description.computeUnits * 4) + 1
-        let chunk = max(4096, (share + 63) & ~63)
-        arguments.chunk = Int32(truncatingIfNeeded: chunk)
-        size = LaunchSize((count + chunk - 1) / chunk)
-      }
-      let final = arguments
-      let (g, p) = (try buffer(gradient), try buffer(command.inputs[first + 1]))
-      // States that the rule lacks are bound to the gradient or parameter and not touched.
-      func state(_ k: Int) throws -> Operand {
-        k < states ? command.inputs[first + 2 + k] : gradient
-      }
-      func newState(_ k: Int) throws -> Operand {
-        command.outputs[firstOutput + (k < states ? 1 + k : 0)]
-      }
-      let (s0, s1, s2) = (
-        try buffer(state(0)), try buffer(state(1)), try buffer(state(2))
-      )
-      let out = try buffer(command.outputs[firstOutput])
-      let (n0, n1, n2) = (
-        try buffer(newState(0)), try buffer(newState(1)), try buffer(newState(2))
-      )
-      let factor = try buffer(scale ?? gradient)
-      try runtime.launch(.optimizer_step, size) {
-        $0.value(final)
-        $0.buffer(g)
-        $0.buffer(p)
-        $0.buffer(s0)
-        $0.buffer(s1)
-        $0.buffer(s2)
-        $0.buffer(factor)
-        $0.buffer(out)
-        $0.buffer(n0)
-        $0.buffer(n1)
-        $0.buffer(n2)
-      }
+    let used = (0..<parameters).filter { command.inputs[$0 * (2 + states)].count > 0 }
+    for start in stride(from: 0, to: used.count, by: StepArguments.slotCount) {
+      let group = used[start..<min(start + StepArguments.slotCount, used.count)]
+      try launch(command, step, scale, Array(group), arguments)
+    }
+  }
+
+  /// One launch for at most `StepArguments.slotCount` parameters.
+  private func launch(
+    _ command: Command, _ step: OptimizerStep, _ scale: Operand?, _ parameters: [Int],
+    _ arguments: StepArguments
+  ) throws {
+    let states = step.stateCount
+    var arguments = arguments
+    let total = parameters.reduce(0) { $0 + command.inputs[$1 * (2 + states)].count }
+    let share = total / (max(runtime.description.computeUnits, 1) * 4) + 1
+    let chunk = max(4096, (share + 63) & ~63)
+    arguments.chunk = Int32(truncatingIfNeeded: chunk)
+    var items = 0
+    // In the order of the kernel's parameters; nil for states that the rule lacks.
+    var tables: [cl_mem?] = []
+    for (place, parameter) in parameters.enumerated() {
+      let inputs = command.inputs[parameter * (2 + states)..<(parameter + 1) * (2 + states)]
+      let outputs = command.outputs[parameter * (1 + states)..<(parameter + 1) * (1 + states)]
+      for operand in inputs { try require(.float32, operand, "optimizerStep") }
+      let count = inputs[inputs.startIndex].count
+      var slot = StepSlot()
+      slot.count = try index(count)
+      slot.first = try index(items)
+      for (k, input) in inputs.enumerated() { slot.from[k] = try index(input.layout.offset) }
+      for (k, output) in outputs.enumerated() { slot.to[k] = try index(output.layout.offset) }
+      let own =
+        runtime.isGPU ? min((count + 255) / 256 * 256, 1 << 20) : (count + chunk - 1) / chunk
+      slot.items = Int32(truncatingIfNeeded: own)
+      items += own
+      arguments.slots[place] = slot
+      let missing = [cl_mem?](repeating: nil, count: 3 - states)
+      tables += try inputs.map { try buffer($0) } + missing
+      tables += try outputs.map { try buffer($0) } + missing
+    }
+    let padding = StepArguments.slotCount * 9 - tables.count
+    tables += [cl_mem?](repeating: nil, count: padding)
+    let final = arguments
+    let factor = try scale.map { try buffer($0) }
+    try runtime.launch(.optimizer_step, LaunchSize(items, local: runtime.isGPU ? 256 : 1)) {
+      $0.value(final)
+      $0.buffer(factor)
+      for table in tables { $0.buffer(table) }
     }
   }
 

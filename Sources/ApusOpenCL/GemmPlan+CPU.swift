@@ -130,10 +130,11 @@ extension GemmBlocks {
     let k = Double(min(problem.k, slicesEach * depth))
     let tileCycles = Double(max(height, 5)) * 1.06
     var cost = Double(wide * tall) * (k * tileCycles + Double(60 * slicesEach))
-    // Reading V in short runs is slow, and so is reading S anew for every block.
+    // Reading V in short runs is slow, and so is reading S anew for every block. V is packed anew for
+    // every block of rows, from a farther cache.
     let vCost =
       problem.v.columnStep == 1
-      ? 0.1 + 0.2 / Double(wide) : problem.v.rowStep == 1 ? 0.4 : 2.0
+      ? 0.3 + 0.2 / Double(wide) : problem.v.rowStep == 1 ? 0.6 : 2.0
     cost += k * Double(tall * height) * 0.15
     cost += k * Double(wide * panel) * vCost
     if packsS { cost += k * Double(tall * height) * (problem.s.rowStep == 1 ? 0.7 : 2.0) }
