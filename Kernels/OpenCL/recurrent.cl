@@ -6,7 +6,7 @@
 //   backward  dgates = cell'(saved, dy + dh)         `previous` keeps h for the gradient of W
 //             dh = dgates W                          for the step before
 //
-// What both kinds of devices share; recurrent_cpu.cl and recurrent_gpu.cl follow.
+// What both kinds of devices share; recurrent_cpu.cl, recurrent_team.cl and recurrent_gpu.cl follow.
 
 enum { RNN_TANH, RNN_RELU, LSTM, GRU };
 
@@ -16,10 +16,10 @@ typedef struct {
   // Blocks of `width` in gates and in saved.
   int gates, saved_blocks;
   int has_lengths, has_bias, has_saved;
-  // CPU: rows of a slice; vectors of a panel.
-  int slice, vectors;
+  // CPU: vectors of a panel; whether each work-item packs the weight for itself.
+  int vectors, has_copies;
   int gates_at, weight_at, bias_at, h0_at, c0_at, lengths_at, y_at, hn_at, c_at, saved_at;
-  int dy_at, dh_at, dc_at, dgates_at;
+  int dy_at, dhn_at, dcn_at, dh_at, dc_at, dgates_at;
 } Recurrent;
 
 inline int length_of(const Recurrent *r, global const int *lengths, int row) {
@@ -32,17 +32,35 @@ inline int row_before(const Recurrent *r, int t, int row, int length) {
   return earlier < 0 || earlier >= length ? -1 : earlier * r->rows + row;
 }
 
-inline V logistic(V x) { return (V)(1.0f) / ((V)(1.0f) + apus_exp(-x)); }
-// Cephes' tanhf below 0.625; the exponential above.
+// 2^n and e^r - 1 for x = n ln 2 + r, where e^x = 2^n e^r: the nonlinearities of gates with fewer
+// operations than the functions of whole tensors. Reduction and polynomial as in `apus_exp`; `x` is
+// limited to where the results are 0 or 1 within rounding. NaN stays.
+inline V exp_parts(V x, V *power) {
+  x = select(x, (V)(80.0f), x > (V)(80.0f));
+  x = select(x, (V)(-80.0f), x < (V)(-80.0f));
+  const V shifted = fma(x, (V)(1.44269504f), (V)(12582912.0f));
+  const V whole = shifted - (V)(12582912.0f);
+  V r = fma(whole, (V)(-0.693359375f), x);
+  r = fma(whole, (V)(2.12194440e-4f), r);
+  V p = fma(r, (V)(1.9875691500e-4f), (V)(1.3981999507e-3f));
+  p = fma(p, r, (V)(8.3334519073e-3f));
+  p = fma(p, r, (V)(4.1665795894e-2f));
+  p = fma(p, r, (V)(1.6666665459e-1f));
+  p = fma(p, r, (V)(5.0000001201e-1f));
+  *power = AS_V((AS_VI(shifted) << 23) + 0x3F800000);
+  return fma(p, r * r, r);
+}
+inline V logistic(V x) {
+  V power;
+  const V p = exp_parts(-x, &power);
+  return (V)(1.0f) / (fma(power, p, power) + (V)(1.0f));
+}
+// (e^2x - 1) / (e^2x + 1), the difference without cancellation.
 inline V squash(V x) {
-  const V a = fabs(x), z = x * x;
-  V p = fma((V)(-5.70498872745e-3f), z, (V)(2.06390887954e-2f));
-  p = fma(p, z, (V)(-5.37397155531e-2f));
-  p = fma(p, z, (V)(1.33314422036e-1f));
-  p = fma(p, z, (V)(-3.33332819422e-1f));
-  const V small = fma(p * z, x, x);
-  const V large = copysign((V)(1.0f) - (V)(2.0f) / (apus_exp(a + a) + (V)(1.0f)), x);
-  return select(small, large, a > (V)(0.625f));
+  V power;
+  const V p = exp_parts(x + x, &power);
+  const V difference = fma(power, p, power - (V)(1.0f));
+  return difference / (difference + (V)(2.0f));
 }
 inline V logistic_slope(V y) { return fma(-y, y, y); }
 inline V squash_slope(V y) { return fma(-y, y, (V)(1.0f)); }
@@ -51,7 +69,29 @@ inline V squash_slope(V y) { return fma(-y, y, (V)(1.0f)); }
 #define AT(p, at) load_float(p, at, 1, unit, n)
 #define PUT(v, p, at) store_float(v, p, at, 1, unit, n)
 
-// The cell on a block of units of one row: `g` are the sums of the gates, `at` the row of [T, B].
+// The new cell state of an LSTM on a block of units of one row, and the output gate: `g` are the sums of
+// the gates, `at` the row of [T, B].
+inline V lstm_state(
+    const Recurrent *r, const V *g, int at, int row, int unit, int n, global const float *gates,
+    global float *c, global float *saved, V *output) {
+  const int w = r->width;
+  const int x = r->gates_at + at * r->gates * w, s = r->saved_at + at * r->saved_blocks * w;
+  const V i = logistic(AT(gates, x) + g[0]), f = logistic(AT(gates, x + w) + g[1]);
+  const V m = squash(AT(gates, x + 2 * w) + g[2]), o = logistic(AT(gates, x + 3 * w) + g[3]);
+  const V state = fma(i, m, f * AT(c, r->c_at + row * w));
+  PUT(state, c, r->c_at + row * w);
+  if (r->has_saved) {
+    PUT(i, saved, s);
+    PUT(f, saved, s + w);
+    PUT(m, saved, s + 2 * w);
+    PUT(o, saved, s + 3 * w);
+    PUT(state, saved, s + 4 * w);
+  }
+  *output = o;
+  return state;
+}
+
+// The cell on a block of units of one row.
 inline void cell_forward(
     const Recurrent *r, const V *g, int at, int row, int unit, int n, global const float *gates,
     global const float *before, int before_at, global float *c, global float *y,
@@ -60,18 +100,9 @@ inline void cell_forward(
   const int x = r->gates_at + at * r->gates * w, s = r->saved_at + at * r->saved_blocks * w;
   V h;
   if (r->cell == LSTM) {
-    const V i = logistic(AT(gates, x) + g[0]), f = logistic(AT(gates, x + w) + g[1]);
-    const V m = squash(AT(gates, x + 2 * w) + g[2]), o = logistic(AT(gates, x + 3 * w) + g[3]);
-    const V state = fma(i, m, f * AT(c, r->c_at + row * w));
-    PUT(state, c, r->c_at + row * w);
-    h = o * squash(state);
-    if (r->has_saved) {
-      PUT(i, saved, s);
-      PUT(f, saved, s + w);
-      PUT(m, saved, s + 2 * w);
-      PUT(o, saved, s + 3 * w);
-      PUT(state, saved, s + 4 * w);
-    }
+    V output;
+    const V state = lstm_state(r, g, at, row, unit, n, gates, c, saved, &output);
+    h = output * squash(state);
   } else if (r->cell == GRU) {
     const V q = logistic(AT(gates, x) + g[0]), z = logistic(AT(gates, x + w) + g[1]);
     const V m = squash(fma(q, g[2], AT(gates, x + 2 * w)));
@@ -89,15 +120,23 @@ inline void cell_forward(
   PUT(h, y, r->y_at + at * w);
 }
 
+// Stores the gradient of a gate, and adds it to the sum over the steps of its row.
+inline void put_gradient(
+    const Recurrent *r, V gradient, global float *to, int at, global float *sums, int sum_at, int unit,
+    int n) {
+  PUT(gradient, to, at);
+  if (r->has_bias) PUT(AT(sums, sum_at) + gradient, sums, sum_at);
+}
+
 // The gradients of the gates of a block of units; what the product with W adds to `dh` comes later.
 inline void cell_backward(
     const Recurrent *r, int at, int before, int row, int unit, int n, global const float *y,
     global const float *saved, global const float *h0, global const float *c0,
     global const float *dy, global float *dh, global float *dc, global float *dgates,
-    global float *products, global float *previous) {
+    global float *products, global float *previous, global float *sums) {
   const int w = r->width;
   const int s = r->saved_at + at * r->saved_blocks * w, x = r->dgates_at + at * r->gates * w;
-  const int state = r->dh_at + row * w;
+  const int state = r->dh_at + row * w, sum = row * r->gates * w;
   const V total = AT(dy, r->dy_at + at * w) + AT(dh, state);
   const V h = before < 0 ? AT(h0, r->h0_at + row * w) : AT(y, r->y_at + before * w);
   PUT(h, previous, at * w);
@@ -107,10 +146,11 @@ inline void cell_backward(
     const V c = before < 0 ? AT(c0, r->c0_at + row * w)
                            : AT(saved, r->saved_at + (before * r->saved_blocks + 4) * w);
     const V d = fma(total * o, squash_slope(t), AT(dc, r->dc_at + row * w));
-    PUT(d * m * logistic_slope(i), dgates, x);
-    PUT(d * c * logistic_slope(f), dgates, x + w);
-    PUT(d * i * squash_slope(m), dgates, x + 2 * w);
-    PUT(total * t * logistic_slope(o), dgates, x + 3 * w);
+    put_gradient(r, d * m * logistic_slope(i), dgates, x, sums, sum, unit, n);
+    put_gradient(r, d * c * logistic_slope(f), dgates, x + w, sums, sum + w, unit, n);
+    put_gradient(r, d * i * squash_slope(m), dgates, x + 2 * w, sums, sum + 2 * w, unit, n);
+    put_gradient(
+        r, total * t * logistic_slope(o), dgates, x + 3 * w, sums, sum + 3 * w, unit, n);
     PUT(d * f, dc, r->dc_at + row * w);
   } else if (r->cell == GRU) {
     const int p = at * r->gates * w;
@@ -121,15 +161,15 @@ inline void cell_backward(
     PUT(dq, dgates, x);
     PUT(dz, dgates, x + w);
     PUT(dm, dgates, x + 2 * w);
-    PUT(dq, products, p);
-    PUT(dz, products, p + w);
-    PUT(dm * q, products, p + 2 * w);
+    put_gradient(r, dq, products, p, sums, sum, unit, n);
+    put_gradient(r, dz, products, p + w, sums, sum + w, unit, n);
+    put_gradient(r, dm * q, products, p + 2 * w, sums, sum + 2 * w, unit, n);
     PUT(total * z, dh, state);
   } else {
     const V v = AT(y, r->y_at + at * w);
     const V d = r->cell == RNN_TANH ? total * squash_slope(v)
                                     : select((V)(0.0f), total, v > (V)(0.0f));
-    PUT(d, dgates, x);
+    put_gradient(r, d, dgates, x, sums, sum, unit, n);
   }
 }
 
@@ -148,18 +188,5 @@ inline void clear_backward(
   for (int b = 0; b < r->gates; ++b) {
     PUT((V)(0.0f), dgates, r->dgates_at + (at * r->gates + b) * r->width);
     if (r->cell == GRU) PUT((V)(0.0f), products, (at * r->gates + b) * r->width);
-  }
-}
-
-// `hn`: the state after the last step of each row. The walk is over [B, H].
-kernel void recurrent_final(
-    const Recurrent r, global const float *h0, global const int *lengths, global const float *y,
-    global float *hn) {
-  const int count = r.rows * r.width;
-  for (int index = get_global_id(0); index < count; index += get_global_size(0)) {
-    const int row = index / r.width, unit = index % r.width;
-    const int length = length_of(&r, lengths, row);
-    const int at = (r.reversed ? 0 : length - 1) * r.rows + row;
-    hn[r.hn_at + index] = length == 0 ? h0[r.h0_at + index] : y[r.y_at + at * r.width + unit];
   }
 }

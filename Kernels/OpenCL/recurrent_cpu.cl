@@ -1,6 +1,7 @@
-// Recurrent layers on CPU kinds. Rows do not depend on each other, so a work-item carries a slice of
-// them through all steps; nothing waits for anything (few rows: see the end of the file). W lies packed
-// in panels that a tile reads from start to end:
+// Recurrent layers on CPU kinds. Rows do not depend on each other, so a work-item carries its part of
+// them through all steps, in slices; nothing waits for anything (few rows: see recurrent_team.cl). It
+// packs W for itself, for what another core has written is far away, in panels that a tile reads from
+// start to end:
 //
 //              VECTORS x WIDTH columns               forward: vector g holds gate g of the same units
 //             +----+----+----+----+                  backward: neighbouring units
@@ -14,9 +15,6 @@
 
 // Lanes of a vector register, rows of a tile at most, vectors of a panel at most, rows of a slice at
 // most. A block has 16 units; where registers are shorter its panel comes in two halves.
-#ifndef APUS_VECTOR_WIDTH
-#define APUS_VECTOR_WIDTH 16
-#endif
 #if APUS_VECTOR_WIDTH >= 16
 #define WIDTH 16
 typedef float16 W;
@@ -33,30 +31,26 @@ typedef float8 W;
 #define HALVES (16 / WIDTH)
 #define SLICE 48
 
-#if defined(__has_attribute)
-#if __has_attribute(__min_vector_width__)
-#define WIDE __attribute__((__min_vector_width__(32 * WIDTH)))
-#endif
-#endif
-#ifndef WIDE
-#define WIDE
-#endif
-// The innermost loops get all registers to themselves.
-#define SEPARATE static WIDE __attribute__((noinline))
+// Units that a panel stands for, and floats of a panel.
+inline int panel_units(const Recurrent *r, int backward) { return backward || r->cell < LSTM ? 64 : 16; }
+inline int panel_size(const Recurrent *r, int backward) {
+  return (backward ? r->gates : 1) * r->width * r->vectors * 16;
+}
 
-// Panels `[panel][part][depth][vectors][WIDTH]` of W. Forward, vector v is gate v (`by_gates`), and a
-// line along the depth is a row of W; else vector v holds units `16 v ...`, and a line is a column.
-kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE void recurrent_pack(
-    const Recurrent r, global const float *weight, global float *packed, int by_gates,
-    int line_step, int depth_step, int depth) {
-  const int panel = get_global_id(0), vectors = r.vectors, units = by_gates ? 16 : 16 * vectors;
+// A panel `[part][depth][vectors][WIDTH]` of W. Forward, vector v is gate v where there are several, and a
+// line along the depth is a row of W; else vector v holds units `16 v ...`. Backward a line is a column.
+inline void pack_panel(
+    const Recurrent *r, int backward, int panel, global const float *weight, global float *packed) {
+  const int vectors = r->vectors, units = panel_units(r, backward), by_gates = units == 16;
+  const int depth = backward ? r->gates * r->width : r->width;
+  const int line_step = backward ? 1 : r->width, depth_step = backward ? r->width : 1;
   for (int part = 0; part < HALVES; ++part) {
-    global float *to = packed + (panel * HALVES + part) * depth * vectors * WIDTH;
+    global float *to = packed + part * depth * vectors * WIDTH;
     for (int v = 0; v < vectors; ++v) {
       const int first = panel * units + (by_gates ? 0 : 16 * v) + part * WIDTH;
-      const int count = clamp(r.width - first, 0, WIDTH);
+      const int count = clamp(r->width - first, 0, WIDTH);
       global const float *from =
-          weight + r.weight_at + (first + (by_gates ? v * r.width : 0)) * line_step;
+          weight + r->weight_at + (first + (by_gates ? v * r->width : 0)) * line_step;
       int k = 0;
       if (depth_step == 1 && count > 0)
         for (; k + WIDTH <= depth; k += WIDTH) {
@@ -162,13 +156,45 @@ inline void multiply_tile(
     const int n = min(16, (last) - unit);
 #define END_UNITS }
 
+// Asks for what a cell reads and writes before the product that takes a while.
+inline void ask_for_cell(
+    const Recurrent *r, int at, int row, int unit, global const float *gates, global float *c,
+    global float *y, global float *saved) {
+#if APUS_PREFETCH
+  const int w = r->width, by_gates = r->cell >= LSTM;
+  for (int v = 0; v < r->vectors; ++v)
+    PREFETCH(gates + r->gates_at + at * r->gates * w + unit + v * (by_gates ? w : 16), 0);
+  for (int i = 0; i < (by_gates ? 16 : 64); i += 16) PREFETCH(y + r->y_at + at * w + unit + i, 1);
+  if (r->cell == LSTM) PREFETCH(c + r->c_at + row * w + unit, 1);
+  if (r->has_saved)
+    for (int b = 0; b < r->saved_blocks; ++b)
+      PREFETCH(saved + r->saved_at + (at * r->saved_blocks + b) * w + unit, 1);
+#endif
+}
+
+// The cells of a tile. The new states wait for a second pass: what depends on one result would hold up
+// the next row.
+inline void lstm_rows(
+    const Recurrent *r, int count, int t, const int *rows, int unit, int n, const float *sums,
+    global const float *gates, global float *c, global float *y, global float *saved) {
+  V states[TALL], outputs[TALL];
+  for (int i = 0; i < count; ++i) {
+    V g[4];
+    for (int v = 0; v < 4; ++v) g[v] = vload16(i * 4 + v, sums);
+    states[i] = lstm_state(
+        r, g, t * r->rows + rows[i], rows[i], unit, n, gates, c, saved, outputs + i);
+  }
+  for (int i = 0; i < count; ++i)
+    PUT(outputs[i] * squash(states[i]), y, r->y_at + (t * r->rows + rows[i]) * r->width);
+}
+
 // One step forward for some rows and the units `from ..< to`.
 inline void step_forward(
     const Recurrent *r, int t, int begin, int end, int from, int to, global const float *gates,
     global const float *packed, global const float *bias, global const float *h0,
     global const int *lengths, global float *y, global float *c, global float *saved) {
   const int w = r->width, vectors = r->vectors;
-  const int by_gates = r->cell >= LSTM, units = by_gates ? 16 : 64;
+  const int units = panel_units(r, 0), by_gates = units == 16;
   global const float *before[SLICE];
   int rows[SLICE];
   int count = 0;
@@ -195,7 +221,13 @@ inline void step_forward(
         if (r->has_bias && n > 0) start = AT(bias, r->bias_at + (by_gates ? v * w : 0));
         for (int i = 0; i < here; ++i) vstore16(start, i * vectors + v, sums);
       }
+      for (int i = 0; i < here; ++i)
+        ask_for_cell(r, t * r->rows + rows[tile + i], rows[tile + i], first, gates, c, y, saved);
       multiply_tile(here, vectors, before + tile, panel, w, sums);
+      if (r->cell == LSTM) {
+        lstm_rows(r, here, t, rows + tile, first, min(16, w - first), sums, gates, c, y, saved);
+        continue;
+      }
       for (int i = 0; i < here; ++i) {
         const int row = rows[tile + i];
         FOR_UNITS(first, min(first + units, w))
@@ -210,21 +242,38 @@ inline void step_forward(
   }
 }
 
+// Asks for what the next row reads and writes.
+inline void ask_for_gradients(
+    const Recurrent *r, int at, int unit, global const float *saved, global const float *dy,
+    global float *dgates, global float *previous) {
+#if APUS_PREFETCH
+  const int w = r->width;
+  for (int b = 0; b < r->saved_blocks; ++b)
+    PREFETCH(saved + r->saved_at + (at * r->saved_blocks + b) * w + unit, 0);
+  for (int b = 0; b < r->gates; ++b)
+    PREFETCH(dgates + r->dgates_at + (at * r->gates + b) * w + unit, 1);
+  PREFETCH(dy + r->dy_at + at * w + unit, 0);
+  PREFETCH(previous + at * w + unit, 1);
+#endif
+}
+
 // The gradients of the gates of one step, for some rows and the units `from ..< to`.
 inline void step_gates(
     const Recurrent *r, int t, int begin, int end, int from, int to, global const float *h0,
     global const float *c0, global const int *lengths, global const float *y,
     global const float *saved, global const float *dy, global float *dh, global float *dc,
-    global float *dgates, global float *products, global float *previous) {
+    global float *dgates, global float *products, global float *previous, global float *sums) {
   for (int row = begin; row < end; ++row) {
     const int length = length_of(r, lengths, row), at = t * r->rows + row;
     const int before = row_before(r, t, row, length);
     FOR_UNITS(from, to)
+      ask_for_gradients(r, at + 1, unit, saved, dy, dgates, previous);
       if (t >= length)
         clear_backward(r, at, unit, n, dgates, products, previous);
       else
         cell_backward(
-            r, at, before, row, unit, n, y, saved, h0, c0, dy, dh, dc, dgates, products, previous);
+            r, at, before, row, unit, n, y, saved, h0, c0, dy, dh, dc, dgates, products, previous,
+            sums);
     END_UNITS
   }
 }
@@ -262,98 +311,110 @@ inline void step_state(
   }
 }
 
+// What a forward pass begins with, the cell states, and what it ends with, the states after the last step
+// of each row.
+inline void begin_forward(
+    const Recurrent *r, int begin, int end, int from, int to, global const float *c0,
+    global float *c) {
+  if (r->cell != LSTM) return;
+  for (int row = begin; row < end; ++row) {
+    FOR_UNITS(from, to)
+      PUT(AT(c0, r->c0_at + row * r->width), c, r->c_at + row * r->width);
+    END_UNITS
+  }
+}
+inline void end_forward(
+    const Recurrent *r, int begin, int end, int from, int to, global const float *h0,
+    global const int *lengths, global const float *y, global float *hn) {
+  for (int row = begin; row < end; ++row) {
+    const int length = length_of(r, lengths, row), w = r->width;
+    const int last = (r->reversed ? 0 : length - 1) * r->rows + row;
+    FOR_UNITS(from, to)
+      const V h = length == 0 ? AT(h0, r->h0_at + row * w) : AT(y, r->y_at + last * w);
+      PUT(h, hn, r->hn_at + row * w);
+    END_UNITS
+  }
+}
+
+// What a backward pass begins with: the gradients of the last states, and sums of nothing.
+inline void begin_backward(
+    const Recurrent *r, int begin, int end, int from, int to, global const float *dhn,
+    global const float *dcn, global float *dh, global float *dc, global float *sums) {
+  for (int row = begin; row < end; ++row) {
+    const int w = r->width;
+    FOR_UNITS(from, to)
+      PUT(AT(dhn, r->dhn_at + row * w), dh, r->dh_at + row * w);
+      if (r->cell == LSTM) PUT(AT(dcn, r->dcn_at + row * w), dc, r->dc_at + row * w);
+      if (r->has_bias)
+        for (int b = 0; b < r->gates; ++b) PUT((V)(0.0f), sums, (row * r->gates + b) * w);
+    END_UNITS
+  }
+}
+
 #define ALONE kernel __attribute__((reqd_work_group_size(1, 1, 1))) WIDE
 
+// Panels that all work-items share, where copies would take too much memory.
+ALONE void recurrent_pack(
+    const Recurrent r, int backward, global const float *weight, global float *packed) {
+  const int panel = get_global_id(0);
+  pack_panel(&r, backward, panel, weight, packed + panel * panel_size(&r, backward));
+}
+
+// A work-item's own panels.
+inline global float *own_panels(
+    const Recurrent *r, int backward, global const float *weight, global float *packed) {
+  if (!r->has_copies || r->steps == 0) return packed;
+  const int units = panel_units(r, backward), panels = (r->width + units - 1) / units;
+  const int size = panel_size(r, backward);
+  packed += (long)get_global_id(0) * panels * size;
+  for (int panel = 0; panel < panels; ++panel)
+    pack_panel(r, backward, panel, weight, packed + panel * size);
+  return packed;
+}
+
+// Slices of the rows of a work-item, as even as they can be.
+#define FOR_SLICES                                                                           \
+  const int first_ = (long)get_global_id(0) * r.rows / get_global_size(0);                   \
+  const int own_ = (int)((long)(get_global_id(0) + 1) * r.rows / get_global_size(0)) - first_; \
+  const int slices_ = (own_ + SLICE - 1) / SLICE;                                            \
+  for (int slice_ = 0; slice_ < slices_; ++slice_) {                                         \
+    const int begin = first_ + (long)slice_ * own_ / slices_;                                \
+    const int end = first_ + (long)(slice_ + 1) * own_ / slices_;
+#define END_SLICES }
+
 ALONE void recurrent_forward(
-    const Recurrent r, global const float *gates, global const float *packed,
-    global const float *bias, global const float *h0, global const int *lengths, global float *y,
-    global float *c, global float *saved) {
-  const int begin = get_global_id(0) * r.slice, end = min(begin + r.slice, r.rows);
-  for (int index = 0; index < r.steps; ++index)
-    step_forward(
-        &r, r.reversed ? r.steps - 1 - index : index, begin, end, 0, r.width, gates, packed, bias,
-        h0, lengths, y, c, saved);
+    const Recurrent r, global const float *gates, global const float *weight, global float *packed,
+    global const float *bias, global const float *h0, global const float *c0,
+    global const int *lengths, global float *y, global float *c, global float *saved,
+    global float *hn) {
+  global const float *panels = own_panels(&r, 0, weight, packed);
+  FOR_SLICES
+    begin_forward(&r, begin, end, 0, r.width, c0, c);
+    for (int index = 0; index < r.steps; ++index)
+      step_forward(
+          &r, r.reversed ? r.steps - 1 - index : index, begin, end, 0, r.width, gates, panels, bias,
+          h0, lengths, y, c, saved);
+    end_forward(&r, begin, end, 0, r.width, h0, lengths, y, hn);
+  END_SLICES
 }
 
 ALONE void recurrent_backward(
-    const Recurrent r, global const float *packed, global const float *h0, global const float *c0,
-    global const int *lengths, global const float *y, global const float *saved,
-    global const float *dy, global float *dh, global float *dc, global float *dgates,
-    global float *products, global float *previous) {
-  const int begin = get_global_id(0) * r.slice, end = min(begin + r.slice, r.rows);
+    const Recurrent r, global const float *weight, global float *packed, global const float *h0,
+    global const float *c0, global const int *lengths, global const float *y,
+    global const float *saved, global const float *dy, global const float *dhn,
+    global const float *dcn, global float *dh, global float *dc, global float *dgates,
+    global float *products, global float *previous, global float *sums) {
+  global const float *panels = own_panels(&r, 1, weight, packed);
   global const float *gradients = r.cell == GRU ? products : dgates + r.dgates_at;
-  for (int index = 0; index < r.steps; ++index) {
-    const int t = r.reversed ? index : r.steps - 1 - index;
-    step_gates(
-        &r, t, begin, end, 0, r.width, h0, c0, lengths, y, saved, dy, dh, dc, dgates, products,
-        previous);
-    step_state(&r, t, begin, end, 0, r.width, packed, lengths, gradients, dh);
-  }
-}
-
-// Few rows alone would read all of W for little work. Then the work-items go through the steps together,
-// each with blocks of units of its own, whose weights stay in its cache. A work-item takes a block by
-// advancing its mark from this phase to the next; blocks that another has not begun after a while are
-// taken too, so that one work-item alone finishes as well. `marks`: finished blocks of all phases, then
-// the next phase of each block; zeros at the start.
-
-// The next block of a phase to do, or -1 when all are done.
-inline int take_block(volatile global int *marks, int blocks, int phase, int first, int last) {
-  for (int spin = 0;; ++spin) {
-    if (marks[0] >= (phase + 1) * blocks) {
-      mem_fence(CLK_GLOBAL_MEM_FENCE);
-      return -1;
-    }
-    const int all = spin > 100;
-    for (int block = all ? 0 : first; block < (all ? blocks : last); ++block)
-      if (marks[1 + block] == phase && atomic_cmpxchg(marks + 1 + block, phase, phase + 1) == phase)
-        return block;
-  }
-}
-#define FOR_MARKED_BLOCKS(phase)                                                             \
-  for (int block; (block = take_block(marks, blocks, phase, first, last)) >= 0;) {            \
-    const int from = block * units, to = min(from + units, r.width);
-#define END_MARKED_BLOCKS                \
-    mem_fence(CLK_GLOBAL_MEM_FENCE);     \
-    atomic_inc(marks);                   \
-  }
-#define TEAM_SHARE                                                                           \
-  const int blocks = (r.width + units - 1) / units;                                          \
-  const int me = get_global_id(0), team = get_global_size(0);                                \
-  const int first = me * blocks / team, last = (me + 1) * blocks / team;
-
-ALONE void recurrent_forward_team(
-    const Recurrent r, global const float *gates, global const float *packed,
-    global const float *bias, global const float *h0, global const int *lengths, global float *y,
-    global float *c, global float *saved, volatile global int *marks) {
-  const int units = r.cell >= LSTM ? 16 : 64;
-  TEAM_SHARE
-  for (int index = 0; index < r.steps; ++index)
-    FOR_MARKED_BLOCKS(index)
-      step_forward(
-          &r, r.reversed ? r.steps - 1 - index : index, 0, r.rows, from, to, gates, packed, bias, h0,
-          lengths, y, c, saved);
-    END_MARKED_BLOCKS
-}
-
-ALONE void recurrent_backward_team(
-    const Recurrent r, global const float *packed, global const float *h0, global const float *c0,
-    global const int *lengths, global const float *y, global const float *saved,
-    global const float *dy, global float *dh, global float *dc, global float *dgates,
-    global float *products, global float *previous, volatile global int *marks) {
-  const int units = 64;
-  TEAM_SHARE
-  global const float *gradients = r.cell == GRU ? products : dgates + r.dgates_at;
-  for (int index = 0; index < r.steps; ++index) {
-    const int t = r.reversed ? index : r.steps - 1 - index;
-    FOR_MARKED_BLOCKS(2 * index)
+  FOR_SLICES
+    begin_backward(&r, begin, end, 0, r.width, dhn, dcn, dh, dc, sums);
+    for (int index = 0; index < r.steps; ++index) {
+      const int t = r.reversed ? index : r.steps - 1 - index;
       step_gates(
-          &r, t, 0, r.rows, from, to, h0, c0, lengths, y, saved, dy, dh, dc, dgates, products,
-          previous);
-    END_MARKED_BLOCKS
-    FOR_MARKED_BLOCKS(2 * index + 1)
-      step_state(&r, t, 0, r.rows, from, to, packed, lengths, gradients, dh);
-    END_MARKED_BLOCKS
-  }
+          &r, t, begin, end, 0, r.width, h0, c0, lengths, y, saved, dy, dh, dc, dgates, products,
+          previous, sums);
+      step_state(&r, t, begin, end, 0, r.width, panels, lengths, gradients, dh);
+    }
+  END_SLICES
 }
 #endif

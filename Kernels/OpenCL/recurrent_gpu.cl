@@ -53,7 +53,7 @@ kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) void recurrent_gradi
     const Recurrent r, int t, global const float *h0, global const float *c0,
     global const int *lengths, global const float *y, global const float *saved,
     global const float *dy, global float *dh, global float *dc, global float *dgates,
-    global float *products, global float *previous) {
+    global float *products, global float *previous, global float *sums) {
   GROUP_PLACE
   if (!is_inside) return;
   const int length = length_of(&r, lengths, row), at = t * r.rows + row;
@@ -62,7 +62,7 @@ kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) void recurrent_gradi
   else
     cell_backward(
         &r, at, row_before(&r, t, row, length), row, unit, n, y, saved, h0, c0, dy, dh, dc, dgates,
-        products, previous);
+        products, previous, sums);
 }
 
 // `dh = gradients W` (plus what a GRU passes on itself).
@@ -86,5 +86,18 @@ kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) void recurrent_state
   if (!is_inside || t >= length) return;
   global float *to = dh + r.dh_at + row * r.width + unit;
   *to = r.cell == GRU ? *to + sum : sum;
+}
+
+// `hn`: the state after the last step of each row. The walk is over [B, H].
+kernel void recurrent_final(
+    const Recurrent r, global const float *h0, global const int *lengths, global const float *y,
+    global float *hn) {
+  const int count = r.rows * r.width;
+  for (int index = get_global_id(0); index < count; index += get_global_size(0)) {
+    const int row = index / r.width, unit = index % r.width;
+    const int length = length_of(&r, lengths, row);
+    const int at = (r.reversed ? 0 : length - 1) * r.rows + row;
+    hn[r.hn_at + index] = length == 0 ? h0[r.h0_at + index] : y[r.y_at + at * r.width + unit];
+  }
 }
 #endif

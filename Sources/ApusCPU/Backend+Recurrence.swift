@@ -13,7 +13,7 @@ extension CPUBackend {
         var data = apus_recurrence(
           h0: try floats(inputs[2]), c0: nil, y: try floats(outputs[0] ?? it.y), saved: nil,
           gates: try floats(inputs[0]), hn: nil, c: nil, dy: nil, dh: nil, dc: nil, dgates: nil,
-          products: nil, previous: nil)
+          products: nil, previous: nil, dbias_rows: nil)
         data.hn = try outputs[1].map { try floats($0) }
         data.c = try outputs[2].map { try floats($0) }
         data.saved = try outputs[3].map { try floats($0) }
@@ -37,6 +37,7 @@ extension CPUBackend {
     let (steps, rows, width) = (it.y.shape[0], it.y.shape[1], it.y.shape[2])
     let gates = recurrence.gateCount * width
     let previous = try temporary([steps * rows, width])
+    let biasRows = try it.dbias.map { _ in try temporary([rows, gates]) }
     try writing([it.dgates, it.dh0, it.dc0]) { outputs in
       let dgates = outputs[0] ?? it.dgates
       // The gradients of the recurrent product are those of the gates but for a GRU.
@@ -51,7 +52,8 @@ extension CPUBackend {
         var data = apus_recurrence(
           h0: try floats(inputs[2]), c0: nil, y: try floats(inputs[1]), saved: nil, gates: nil,
           hn: nil, c: nil, dy: try floats(inputs[3]), dh: nil, dc: nil,
-          dgates: try floats(dgates), products: nil, previous: try floats(previous))
+          dgates: try floats(dgates), products: nil, previous: try floats(previous),
+          dbias_rows: try biasRows.map { try floats($0) })
         data.saved = it.saved == nil ? nil : try floats(inputs[4])
         data.c0 = it.c0 == nil ? nil : UnsafePointer(try floats(inputs[5]))
         data.dh = try outputs[1].map { try floats($0) }
@@ -67,10 +69,10 @@ extension CPUBackend {
       try gemm(
         products.with(products.layout.permuted([1, 0])).asBatch, previous.asBatch,
         it.dweight.asBatch)
-      if let dbias = it.dbias {
+      if let dbias = it.dbias, let biasRows {
         let row = Layout(
           shape: [1, gates], strides: [0, dbias.layout.strides[0]], offset: dbias.layout.offset)
-        try reduce(.sum, [0], products, dbias.with(row))
+        try reduce(.sum, [0], biasRows, dbias.with(row))
       }
     }
   }

@@ -6,8 +6,8 @@ private struct RecurrentArguments: BitwiseCopyable {
   var cell, isReversed, steps, rows, width: Int32
   var gates, savedBlocks: Int32
   var hasLengths, hasBias, hasSaved: Int32
-  var slice: Int32 = 0
   var vectors: Int32 = 0
+  var hasCopies: Int32 = 0
   var gatesAt: Int32 = 0
   var weightAt: Int32 = 0
   var biasAt: Int32 = 0
@@ -19,6 +19,8 @@ private struct RecurrentArguments: BitwiseCopyable {
   var cAt: Int32 = 0
   var savedAt: Int32 = 0
   var dyAt: Int32 = 0
+  var dhnAt: Int32 = 0
+  var dcnAt: Int32 = 0
   var dhAt: Int32 = 0
   var dcAt: Int32 = 0
   var dgatesAt: Int32 = 0
@@ -39,7 +41,6 @@ private struct RecurrentArguments: BitwiseCopyable {
     hasBias = recurrence.hasBias ? 1 : 0
     self.hasSaved = hasSaved ? 1 : 0
   }
-
 }
 
 extension OpenCLBackend {
@@ -51,16 +52,17 @@ extension OpenCLBackend {
       try denseInput(it.gates), try denseInput(it.weight), try denseInput(it.h0)
     )
     let bias = try it.bias.map { try denseInput($0) }
+    let c0 = try it.c0.map { try denseInput($0) }
     let lengths = try it.lengths.map { try denseInput($0, .int32) }
     let (y, hn) = (try room(for: it.y), try room(for: it.hn))
     let (cn, saved) = (try it.cn.map { try room(for: $0) }, try it.saved.map { try room(for: $0) })
     // A buffer alone does not keep a copy alive.
-    let operands = [gates, weight, h0, bias, lengths, y, hn, cn, saved]
+    let operands = [gates, weight, h0, c0, bias, lengths, y, hn, cn, saved]
     defer { withExtendedLifetime(operands) {} }
-    if let c0 = it.c0, let cn { try copy(c0, to: cn) }
     (r.gatesAt, r.weightAt, r.h0At) = (try start(gates), try start(weight), try start(h0))
     (r.yAt, r.hnAt) = (try start(y), try start(hn))
     r.biasAt = try bias.map { try start($0) } ?? 0
+    r.c0At = try c0.map { try start($0) } ?? 0
     r.lengthsAt = try lengths.map { try start($0) } ?? 0
     r.cAt = try cn.map { try start($0) } ?? 0
     r.savedAt = try saved.map { try start($0) } ?? 0
@@ -71,46 +73,31 @@ extension OpenCLBackend {
     let (e, f, g, h) = (
       try buffer(lengths ?? h0), try buffer(y), try buffer(cn ?? y), try buffer(saved ?? y)
     )
-    func setTables(_ arguments: inout KernelArguments) {
-      for table in [c, d, e, f, g, h] { arguments.buffer(table) }
-    }
+    let (i, last) = (try buffer(c0 ?? h0), try buffer(hn))
     if runtime.isGPU {
+      if let c0, let cn { try copy(c0, to: cn) }
       let size = groupSize(r)
       for step in recurrence.steps(it.y.shape[0]) {
         try runtime.launch(.recurrent_step, size) {
           $0.value(r)
           $0.value(Int32(truncatingIfNeeded: step))
-          $0.buffer(a)
-          $0.buffer(b)
-          setTables(&$0)
+          for table in [a, b, c, d, e, f, g, h] { $0.buffer(table) }
         }
       }
-    } else if r.steps > 0 {
-      let byGates = r.cell >= 2
-      let packed = try pack(b, byGates: byGates, isTransposed: false, &r)
-      let panels = try buffer(packed)
-      let (marks, size) = try share(&r, units: byGates ? 16 : 64, phases: Int(r.steps))
-      defer { withExtendedLifetime((packed, marks)) {} }
-      let flags = try marks.map { try buffer($0) }
-      try runtime.launch(flags == nil ? .recurrent_forward : .recurrent_forward_team, size) {
+      try runtime.launch(.recurrent_final, LaunchSize(min(it.hn.count, 1 << 20), local: 64)) {
         $0.value(r)
-        $0.buffer(a)
-        $0.buffer(panels)
-        setTables(&$0)
-        if let flags { $0.buffer(flags) }
+        for table in [d, e, f, last] { $0.buffer(table) }
       }
-    }
-    let last = try buffer(hn)
-    let count = it.hn.count
-    let size =
-      runtime.isGPU
-      ? LaunchSize(min(count, 1 << 20), local: 64) : LaunchSize(min(count / 4096 + 1, 64))
-    try runtime.launch(.recurrent_final, size) {
-      $0.value(r)
-      $0.buffer(d)
-      $0.buffer(e)
-      $0.buffer(f)
-      $0.buffer(last)
+    } else {
+      let plan = try share(&r, isBackward: false, phases: Int(r.steps) + 2, weight: b)
+      defer { withExtendedLifetime(plan) {} }
+      let packed = try buffer(plan.packed)
+      let marks = try plan.marks.map { try buffer($0) }
+      try runtime.launch(marks == nil ? .recurrent_forward : .recurrent_forward_team, plan.size) {
+        $0.value(r)
+        for table in [a, b, packed, c, d, i, e, f, g, h, last] { $0.buffer(table) }
+        if let marks { $0.buffer(marks) }
+      }
     }
     try deliver([(y, it.y), (hn, it.hn), (cn, it.cn), (saved, it.saved)])
   }
@@ -135,66 +122,70 @@ extension OpenCLBackend {
       recurrence.cell == .gru
       ? try temporary(flat) : dgates.with(Layout(contiguous: flat, offset: dgates.layout.offset))
     let previous = try temporary([flat[0], shape[2]])
-    let operands = [weight, y, h0, dy, saved, c0, lengths, dgates, dh, dc, products, previous]
+    let (dhn, dcn) = (try denseInput(it.dhn), try it.dcn.map { try denseInput($0) })
+    // Sums over the steps of each row.
+    let sums = try it.dbias.map { _ in try temporary([shape[1], gateWidth]) }
+    let operands = [
+      weight, y, h0, dy, saved, c0, lengths, dgates, dh, dc, products, previous, dhn, dcn, sums,
+    ]
     defer { withExtendedLifetime(operands) {} }
-    try copy(it.dhn, to: dh)
-    if let dcn = it.dcn, let dc { try copy(dcn, to: dc) }
     (r.weightAt, r.yAt, r.h0At) = (try start(weight), try start(y), try start(h0))
     (r.dyAt, r.dgatesAt, r.dhAt) = (try start(dy), try start(dgates), try start(dh))
     r.savedAt = try saved.map { try start($0) } ?? 0
     r.c0At = try c0.map { try start($0) } ?? 0
     r.lengthsAt = try lengths.map { try start($0) } ?? 0
     r.dcAt = try dc.map { try start($0) } ?? 0
+    r.dhnAt = try start(dhn)
+    r.dcnAt = try dcn.map { try start($0) } ?? 0
 
-    let tables = try [
-      h0, c0 ?? h0, lengths ?? h0, y, saved ?? y, dy, dh, dc ?? dh, dgates, products, previous,
-    ].map { try buffer($0) }
+    let tables = try [h0, c0 ?? h0, lengths ?? h0, y, saved ?? y, dy].map { try buffer($0) }
+    let results = try [dh, dc ?? dh, dgates, products, previous, sums ?? dh].map { try buffer($0) }
     let matrix = try buffer(weight)
-    if it.y.count > 0 {
-      if runtime.isGPU {
-        let size = groupSize(r)
-        let productsAt = try start(products)
-        for step in recurrence.steps(shape[0]).reversed() {
-          let t = Int32(truncatingIfNeeded: step)
-          try runtime.launch(.recurrent_gradient, size) {
-            $0.value(r)
-            $0.value(t)
-            for table in tables { $0.buffer(table) }
-          }
-          try runtime.launch(.recurrent_state, size) {
-            $0.value(r)
-            $0.value(t)
-            $0.buffer(matrix)
-            $0.buffer(tables[2])
-            $0.buffer(tables[9])
-            $0.value(productsAt)
-            $0.buffer(tables[6])
-          }
-        }
-      } else {
-        let packed = try pack(matrix, byGates: false, isTransposed: true, &r)
-        let panels = try buffer(packed)
-        let (marks, size) = try share(&r, units: 64, phases: 2 * Int(r.steps))
-        defer { withExtendedLifetime((packed, marks)) {} }
-        let flags = try marks.map { try buffer($0) }
-        try runtime.launch(flags == nil ? .recurrent_backward : .recurrent_backward_team, size) {
+    if runtime.isGPU {
+      try copy(dhn, to: dh)
+      if let dcn, let dc { try copy(dcn, to: dc) }
+      if let sums { try fill(0, sums) }
+      let size = groupSize(r)
+      let productsAt = try start(products)
+      for step in recurrence.steps(shape[0]).reversed() where it.y.count > 0 {
+        let t = Int32(truncatingIfNeeded: step)
+        try runtime.launch(.recurrent_gradient, size) {
           $0.value(r)
-          $0.buffer(panels)
-          for table in tables { $0.buffer(table) }
-          if let flags { $0.buffer(flags) }
+          $0.value(t)
+          for table in tables + results { $0.buffer(table) }
         }
+        try runtime.launch(.recurrent_state, size) {
+          $0.value(r)
+          $0.value(t)
+          $0.buffer(matrix)
+          $0.buffer(tables[2])
+          $0.buffer(results[3])
+          $0.value(productsAt)
+          $0.buffer(results[0])
+        }
+      }
+    } else if dh.count > 0 {
+      let ends = try [dhn, dcn ?? dhn].map { try buffer($0) }
+      let plan = try share(&r, isBackward: true, phases: 2 * Int(r.steps) + 1, weight: matrix)
+      defer { withExtendedLifetime(plan) {} }
+      let packed = try buffer(plan.packed)
+      let marks = try plan.marks.map { try buffer($0) }
+      try runtime.launch(marks == nil ? .recurrent_backward : .recurrent_backward_team, plan.size) {
+        $0.value(r)
+        for table in [matrix, packed] + tables + ends + results { $0.buffer(table) }
+        if let marks { $0.buffer(marks) }
       }
     }
     try enqueue(
       .gemm,
       [products.with(products.layout.permuted([1, 0])).asBatch, previous.asBatch],
       [it.dweight.asBatch])
-    if let dbias = it.dbias {
+    if let dbias = it.dbias, let sums {
       let row = dbias.with(
         Layout(
           shape: [1, gateWidth], strides: [0, dbias.layout.strides[0]],
           offset: dbias.layout.offset))
-      try reduce(.sum, axes: [0], products, row)
+      try reduce(.sum, axes: [0], sums, row)
     }
     try deliver([(dgates, it.dgates), (dh, it.dh0), (dc, it.dc0)])
   }
@@ -228,48 +219,52 @@ extension OpenCLBackend {
     LaunchSize(Int(r.width), Int(r.rows), local: (16, 16))
   }
 
-  /// How the work is shared: a slice of rows for each unit of the device; or blocks of `units` units of
-  /// the state for the work-items of a team, which want marks.
+  /// How a pass on a processor is launched.
+  private struct CPUPlan {
+    var size: LaunchSize
+    /// Room for the panels of the weight, once or for each work-item.
+    var packed: Operand
+    /// Of a team.
+    var marks: Operand?
+  }
+
+  /// How the work is shared: a part of the rows for each unit of the device; or blocks of units of the
+  /// state for the work-items of a team, which want marks.
   private func share(
-    _ r: inout RecurrentArguments, units: Int, phases: Int
-  ) throws -> (marks: Operand?, size: LaunchSize) {
+    _ r: inout RecurrentArguments, isBackward: Bool, phases: Int, weight: cl_mem
+  ) throws -> CPUPlan {
+    let byGates = !isBackward && r.cell >= 2
+    r.vectors = byGates ? r.gates : 4
     let compute = max(runtime.description.computeUnits, 1)
     let (rows, width) = (Int(r.rows), Int(r.width))
+    let units = byGates ? 16 : 64
     let blocks = (width + units - 1) / units
+    let panel = (isBackward ? Int(r.gates) : 1) * width * Int(r.vectors) * 16
+    _ = try index(blocks * panel)
     if compute > 1, blocks > 1, rows < 8 * compute, rows <= 48,
       rows * width * width * Int(r.gates) >= 1 << 15
     {
-      _ = try index((phases + 1) * blocks)
+      _ = try index(phases * blocks)
       let marks = try temporary([1 + blocks], .int32)
       try fill(0, marks)
-      return (marks, LaunchSize(min(compute, blocks)))
+      return CPUPlan(
+        size: LaunchSize(min(compute, blocks)), packed: try temporary([blocks, panel]), marks: marks
+      )
     }
-    let slice = min(48, (rows + compute - 1) / compute)
-    r.slice = Int32(truncatingIfNeeded: slice)
-    return (nil, LaunchSize((rows + slice - 1) / slice))
-  }
-
-  /// The recurrent weight in panels.
-  private func pack(
-    _ weight: cl_mem, byGates: Bool, isTransposed: Bool, _ r: inout RecurrentArguments
-  ) throws -> Operand {
-    r.vectors = byGates ? r.gates : 4
-    let (width, units) = (Int(r.width), byGates ? 16 : 64)
-    let depth = isTransposed ? Int(r.gates) * width : width
-    let panels = (width + units - 1) / units
-    let packed = try temporary([panels, depth, Int(r.vectors) * 16])
-    _ = try index(packed.count)
-    let target = try buffer(packed)
-    try runtime.launch(.recurrent_pack, LaunchSize(panels)) {
-      $0.value(r)
-      $0.buffer(weight)
-      $0.buffer(target)
-      $0.value(Int32(byGates ? 1 : 0))
-      $0.value(isTransposed ? 1 : r.width)
-      $0.value(isTransposed ? r.width : 1)
-      $0.value(Int32(truncatingIfNeeded: depth))
+    let items = min(compute, rows)
+    // Copies may take 64 MB.
+    r.hasCopies = items * blocks * panel <= 1 << 24 ? 1 : 0
+    let packed = try temporary([r.hasCopies == 1 ? items : 1, blocks, panel])
+    if r.hasCopies == 0 && r.steps > 0 {
+      let (arguments, target) = (r, try buffer(packed))
+      try runtime.launch(.recurrent_pack, LaunchSize(blocks)) {
+        $0.value(arguments)
+        $0.value(Int32(isBackward ? 1 : 0))
+        $0.buffer(weight)
+        $0.buffer(target)
+      }
     }
-    return packed
+    return CPUPlan(size: LaunchSize(items), packed: packed, marks: nil)
   }
 }
 

@@ -47,7 +47,7 @@ typedef struct {
 } apus_recurrent_row;
 typedef struct {
   const float *y, *saved, *before, *c_before, *dy;
-  float *dh, *dc, *dgates, *products, *previous;
+  float *dh, *dc, *dgates, *products, *previous, *dbias;
 } apus_recurrent_gradient_row;
 
 /// The loops of one instruction set.
@@ -159,9 +159,9 @@ typedef struct {
   void (*recurrent_pack)(
       int vectors, const ptrdiff_t *lanes, ptrdiff_t v_step, ptrdiff_t depth, const float *w,
       ptrdiff_t line, ptrdiff_t depth_step, float *panel);
-  void (*recurrent_cell)(
-      apus_cell cell, const apus_recurrent_row *row, ptrdiff_t width, ptrdiff_t unit, ptrdiff_t n,
-      const float *sums);
+  void (*recurrent_cells)(
+      apus_cell cell, const apus_recurrent_row *rows, int count, ptrdiff_t width, ptrdiff_t unit,
+      ptrdiff_t n, const float *sums);
   void (*recurrent_cell_backward)(
       apus_cell cell, const apus_recurrent_gradient_row *row, ptrdiff_t width, ptrdiff_t first,
       ptrdiff_t count);

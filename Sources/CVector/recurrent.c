@@ -1,5 +1,6 @@
 // A recurrent layer over whole sequences. Rows do not depend on each other: a thread carries a slice of
-// them through all steps without meeting another. A few rows alone would read the whole weight for
+// them through all steps without meeting another, with panels of the weight that it packed for itself,
+// for what another core has written is far away. A few rows alone would read the whole weight for
 // little work each; then all threads go through the steps together, each with units of the state of
 // its own, whose weights stay in its cache.
 #include "level.h"
@@ -30,16 +31,22 @@ typedef struct {
   int vectors;
   ptrdiff_t units, panels;
   ptrdiff_t depth;
-  const float *weight, *bias, *start, *packed;
+  const float *weight, *bias;
+  float *packed, *start;
   const int32_t *lengths;
   const apus_recurrence *data;
-  ptrdiff_t slice;
-  // Of a team.
+  /// Among how many tasks the rows are divided, and whether each packs the weight for itself.
+  ptrdiff_t tasks;
+  bool has_copies;
+} recurrent_job;
+
+typedef struct {
+  recurrent_job job;
   ptrdiff_t chunks, panels_each;
   _Atomic int claimed[CHUNKS];
   _Atomic int finished;
-  _Atomic int members;
-} recurrent_job;
+  int members;
+} recurrent_team;
 
 static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
@@ -62,11 +69,34 @@ static const float *state_before(
   return table + (earlier * job->rows + row) * table_width;
 }
 
+/// Asks for what a cell reads and writes before the product that takes a while.
+static inline void ask_for_cell(
+    const recurrent_job *job, const apus_recurrent_row *row, ptrdiff_t unit) {
+  const ptrdiff_t vl = job->loops->transpose_size;
+  const ptrdiff_t step = job->cell >= APUS_LSTM ? job->width : vl;
+  for (int v = 0; v < job->vectors; v++) __builtin_prefetch(row->gates + unit + v * step);
+  for (ptrdiff_t i = 0; i < job->units; i += vl) __builtin_prefetch(row->y + unit + i, 1);
+  if (row->c) __builtin_prefetch(row->c + unit, 1);
+  if (row->saved)
+    for (ptrdiff_t b = 0; b < job->saved_width; b += job->width)
+      __builtin_prefetch(row->saved + unit + b, 1);
+}
+
 static void clear(float *p, ptrdiff_t n) { memset(p, 0, (size_t)n * sizeof(float)); }
 
 /// Clears `n` units of `blocks` gates, `width` apart.
 static void clear_units(float *p, int blocks, ptrdiff_t width, ptrdiff_t n) {
   for (int g = 0; g < blocks; g++) clear(p + g * width, n);
+}
+
+/// The sums over steps that a backward pass adds to, of some rows and units.
+static void clear_sums(
+    const recurrent_job *job, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t unit, ptrdiff_t units) {
+  if (!job->is_backward || !job->data->dbias_rows) return;
+  for (ptrdiff_t row = begin; row < end; row++)
+    clear_units(
+        job->data->dbias_rows + row * job->gates_width + unit, gate_count(job->cell), job->width,
+        units);
 }
 
 /// One panel of one step for the rows of a slice.
@@ -106,13 +136,11 @@ static void step_forward(
         job->start ? job->start + panel * job->vectors * job->loops->transpose_size : NULL;
     for (int tile = 0, row = 0; tile < tiles; tile++) {
       const int here = (count - row + tiles - tile - 1) / (tiles - tile);
+      for (int i = 0; i < here; i++) ask_for_cell(job, &active[row + i], at);
       job->loops->recurrent_product(
           here, job->vectors, job->depth, before + row, job->packed + panel * panel_size, start,
           sums);
-      for (int i = 0; i < here; i++)
-        job->loops->recurrent_cell(
-            job->cell, &active[row + i], width, at, n,
-            sums + i * job->vectors * job->loops->transpose_size);
+      job->loops->recurrent_cells(job->cell, &active[row], here, width, at, n, sums);
       row += here;
     }
   }
@@ -145,7 +173,8 @@ static void step_gates(
                              : NULL,
         .dy = data->dy + at * width, .dh = data->dh + row * width,
         .dc = data->dc ? data->dc + row * width : NULL, .dgates = dgates, .products = products,
-        .previous = previous};
+        .previous = previous,
+        .dbias = data->dbias_rows ? data->dbias_rows + row * job->gates_width : NULL};
     job->loops->recurrent_cell_backward(job->cell, &item, width, unit, units);
   }
 }
@@ -204,78 +233,9 @@ static void final_states(const recurrent_job *job, ptrdiff_t begin, ptrdiff_t en
   }
 }
 
-/// Tasks: slices of rows.
-static void run_slices(void *context, ptrdiff_t begin, ptrdiff_t end) {
-  const recurrent_job *job = context;
-  for (ptrdiff_t task = begin; task < end; task++) {
-    const ptrdiff_t first = task * job->slice, last = least(first + job->slice, job->rows);
-    for (ptrdiff_t index = 0; index < job->steps; index++) {
-      const ptrdiff_t t = step_at(job, index);
-      if (job->is_backward) {
-        step_gates(job, t, first, last, 0, job->width);
-        step_state(job, t, first, last, 0, job->panels);
-      } else {
-        step_forward(job, t, first, last, 0, job->panels);
-      }
-    }
-    if (!job->is_backward) final_states(job, first, last);
-  }
-}
-
-static inline void relax(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
-static void run_chunk(const recurrent_job *job, ptrdiff_t phase, ptrdiff_t chunk) {
-  const ptrdiff_t first = chunk * job->panels_each;
-  const ptrdiff_t last = least(first + job->panels_each, job->panels);
-  if (!job->is_backward)
-    return step_forward(job, step_at(job, phase), 0, job->rows, first, last);
-  const ptrdiff_t t = step_at(job, phase / 2);
-  if (phase % 2)
-    return step_state(job, t, 0, job->rows, first, last);
-  const ptrdiff_t unit = first * job->units;
-  step_gates(job, t, 0, job->rows, unit, least(last * job->units, job->width) - unit);
-}
-
-/// A member of the team: takes its own share of the chunks of each phase, and those that others have
-/// left untouched for a while, so that a thread which the system does not schedule delays nothing. A
-/// chunk is taken by advancing its entry from this phase to the next.
-static void run_team(void *context, ptrdiff_t begin, ptrdiff_t end) {
-  recurrent_job *job = context;
-  const int phases = (int)(job->is_backward ? 2 * job->steps : job->steps);
-  const int chunks = (int)job->chunks;
-  for (ptrdiff_t member = begin; member < end; member++) {
-    const int team = atomic_load_explicit(&job->members, memory_order_relaxed);
-    const int own_first = (int)(member * chunks / team), own_last = (int)((member + 1) * chunks / team);
-    for (int phase = atomic_load(&job->finished) / chunks; phase < phases; phase++) {
-      const int target = (phase + 1) * chunks;
-      for (int spin = 0; atomic_load_explicit(&job->finished, memory_order_acquire) < target; spin++) {
-        const bool takes_all = spin > 64;
-        for (int chunk = takes_all ? 0 : own_first; chunk < (takes_all ? chunks : own_last); chunk++) {
-          int expected = phase;
-          if (atomic_load_explicit(&job->claimed[chunk], memory_order_relaxed) == phase &&
-              atomic_compare_exchange_strong(&job->claimed[chunk], &expected, phase + 1)) {
-            run_chunk(job, phase, chunk);
-            atomic_fetch_add_explicit(&job->finished, 1, memory_order_acq_rel);
-          }
-        }
-        relax();
-#ifdef __linux__
-        if (spin > 20000) sched_yield();
-#endif
-      }
-    }
-  }
-}
-
 /// Tasks: panels of the weight.
 static void pack_panels(void *context, ptrdiff_t begin, ptrdiff_t end) {
-  recurrent_job *job = context;
+  const recurrent_job *job = context;
   const ptrdiff_t vl = job->loops->transpose_size, width = job->width;
   const bool by_gates = !job->is_backward && job->cell >= APUS_LSTM;
   for (ptrdiff_t panel = begin; panel < end; panel++) {
@@ -288,13 +248,108 @@ static void pack_panels(void *context, ptrdiff_t begin, ptrdiff_t end) {
     const ptrdiff_t line = job->is_backward ? 1 : width, depth_step = job->is_backward ? width : 1;
     job->loops->recurrent_pack(
         job->vectors, lanes, by_gates ? width : vl, job->depth, job->weight + unit * line, line,
-        depth_step, (float *)job->packed + panel * job->depth * job->vectors * vl);
+        depth_step, job->packed + panel * job->depth * job->vectors * vl);
     if (!job->start) continue;
-    float *start = (float *)job->start + panel * job->vectors * vl;
+    float *start = job->start + panel * job->vectors * vl;
     for (int v = 0; v < job->vectors; v++)
       for (ptrdiff_t i = 0; i < vl; i++)
         start[v * vl + i] =
             i < lanes[v] ? job->bias[unit + v * (by_gates ? width : vl) + i] : 0.0f;
+  }
+}
+
+/// Floats of the panels of a job, and of the sums they start from.
+static ptrdiff_t panels_size(const recurrent_job *job) {
+  return job->panels * job->vectors * job->loops->transpose_size * (job->depth + 1);
+}
+
+static void place_panels(recurrent_job *job, float *memory) {
+  job->packed = memory;
+  job->start = job->bias ? memory + panels_size(job) / (job->depth + 1) * job->depth : NULL;
+}
+
+/// Tasks: parts of the rows, in slices.
+static void run_slices(void *context, ptrdiff_t begin, ptrdiff_t end) {
+  for (ptrdiff_t task = begin; task < end; task++) {
+    recurrent_job job = *(const recurrent_job *)context;
+    if (job.has_copies && job.steps > 0) {
+      place_panels(&job, job.packed + task * panels_size(&job));
+      pack_panels(&job, 0, job.panels);
+    }
+    const ptrdiff_t from = task * job.rows / job.tasks, to = (task + 1) * job.rows / job.tasks;
+    const ptrdiff_t slices = (to - from + SLICE - 1) / SLICE;
+    for (ptrdiff_t slice = 0; slice < slices; slice++) {
+      const ptrdiff_t first = from + slice * (to - from) / slices;
+      const ptrdiff_t last = from + (slice + 1) * (to - from) / slices;
+      clear_sums(&job, first, last, 0, job.width);
+      for (ptrdiff_t index = 0; index < job.steps; index++) {
+        const ptrdiff_t t = step_at(&job, index);
+        if (job.is_backward) {
+          step_gates(&job, t, first, last, 0, job.width);
+          step_state(&job, t, first, last, 0, job.panels);
+        } else {
+          step_forward(&job, t, first, last, 0, job.panels);
+        }
+      }
+      if (!job.is_backward) final_states(&job, first, last);
+    }
+  }
+}
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/// The first phase packs, for those that compute with a panel later are mostly those that packed it.
+static void run_chunk(recurrent_team *team, ptrdiff_t phase, ptrdiff_t chunk) {
+  const recurrent_job *job = &team->job;
+  const ptrdiff_t first = chunk * team->panels_each;
+  const ptrdiff_t last = least(first + team->panels_each, job->panels);
+  const ptrdiff_t unit = first * job->units, units = least(last * job->units, job->width) - unit;
+  if (phase-- == 0) {
+    clear_sums(job, 0, job->rows, unit, units);
+    return pack_panels(&team->job, first, last);
+  }
+  if (!job->is_backward)
+    return step_forward(job, step_at(job, phase), 0, job->rows, first, last);
+  const ptrdiff_t t = step_at(job, phase / 2);
+  if (phase % 2)
+    return step_state(job, t, 0, job->rows, first, last);
+  step_gates(job, t, 0, job->rows, unit, units);
+}
+
+/// A member of the team: takes its own share of the chunks of each phase, and those that others have
+/// left untouched for a while, so that a thread which the system does not schedule delays nothing. A
+/// chunk is taken by advancing its entry from this phase to the next.
+static void run_team(void *context, ptrdiff_t begin, ptrdiff_t end) {
+  recurrent_team *team = context;
+  const int phases = (int)(1 + (team->job.is_backward ? 2 : 1) * team->job.steps);
+  const int chunks = (int)team->chunks;
+  for (ptrdiff_t member = begin; member < end; member++) {
+    const int own_first = (int)(member * chunks / team->members);
+    const int own_last = (int)((member + 1) * chunks / team->members);
+    for (int phase = atomic_load(&team->finished) / chunks; phase < phases; phase++) {
+      const int target = (phase + 1) * chunks;
+      for (int spin = 0; atomic_load_explicit(&team->finished, memory_order_acquire) < target; spin++) {
+        const bool takes_all = spin > 64;
+        for (int chunk = takes_all ? 0 : own_first; chunk < (takes_all ? chunks : own_last); chunk++) {
+          int expected = phase;
+          if (atomic_load_explicit(&team->claimed[chunk], memory_order_relaxed) == phase &&
+              atomic_compare_exchange_strong(&team->claimed[chunk], &expected, phase + 1)) {
+            run_chunk(team, phase, chunk);
+            atomic_fetch_add_explicit(&team->finished, 1, memory_order_acq_rel);
+          }
+        }
+        relax();
+#ifdef __linux__
+        if (spin > 20000) sched_yield();
+#endif
+      }
+    }
   }
 }
 
@@ -306,6 +361,13 @@ static void shape_panels(recurrent_job *job) {
   job->units = by_gates ? vl : 4 * vl;
   job->panels = (job->width + job->units - 1) / job->units;
   job->depth = job->is_backward ? job->gates_width : job->width;
+}
+
+/// How many copies of the panels the scratch has: one for each thread, unless that were too much.
+static ptrdiff_t copy_count(const recurrent_job *job) {
+  enum { MOST_FLOATS = 1 << 24 };
+  const ptrdiff_t threads = apus_pool_size();
+  return threads * panels_size(job) <= MOST_FLOATS ? threads : 1;
 }
 
 static void run(
@@ -320,24 +382,21 @@ static void run(
       .bias = bias, .lengths = lengths, .data = data};
   if (rows == 0 || width == 0) return;
   shape_panels(&job);
-  const ptrdiff_t columns = job.panels * job.vectors * job.loops->transpose_size;
-  job.packed = scratch;
-  job.start = bias ? scratch + columns * job.depth : NULL;
-  if (steps > 0) apus_parallel_for(job.panels, columns * job.depth < APUS_GRAIN ? job.panels : 1, pack_panels, &job);
+  place_panels(&job, scratch);
   const int threads = apus_thread_count();
-  const bool is_small = rows * columns * job.depth < 1 << 15;
+  const bool is_small = rows * panels_size(&job) < 1 << 15;
   if (rows >= 8 * threads || rows > SLICE || threads == 1 || is_small) {
-    // As even as whole tiles allow.
-    const ptrdiff_t each = (rows + threads - 1) / threads;
-    job.slice = is_small ? least(rows, SLICE) : each > SLICE ? (each + 1) / 2 : each;
-    if (job.slice > SLICE) job.slice = SLICE;
-    apus_parallel_for((rows + job.slice - 1) / job.slice, 1, run_slices, &job);
+    job.tasks = is_small ? 1 : least(threads, rows);
+    job.has_copies = copy_count(&job) >= job.tasks;
+    if (!job.has_copies && steps > 0) apus_parallel_for(job.panels, 1, pack_panels, &job);
+    apus_parallel_for(job.tasks, 1, run_slices, &job);
     return;
   }
-  job.panels_each = (job.panels + CHUNKS - 1) / CHUNKS;
-  job.chunks = (job.panels + job.panels_each - 1) / job.panels_each;
-  atomic_store(&job.members, (int)least(threads, job.chunks));
-  apus_parallel_for(atomic_load(&job.members), 1, run_team, &job);
+  recurrent_team team = {.job = job};
+  team.panels_each = (job.panels + CHUNKS - 1) / CHUNKS;
+  team.chunks = (job.panels + team.panels_each - 1) / team.panels_each;
+  team.members = (int)least(threads, team.chunks);
+  apus_parallel_for(team.members, 1, run_team, &team);
   if (!is_backward) final_states(&job, 0, rows);
 }
 
@@ -346,8 +405,7 @@ ptrdiff_t apus_recurrence_scratch(apus_cell cell, bool is_backward, ptrdiff_t wi
       .loops = apus_loops_now(), .cell = cell, .is_backward = is_backward, .width = width,
       .gates_width = gate_count(cell) * width};
   shape_panels(&job);
-  return job.panels * job.vectors * job.loops->transpose_size * (job.depth + 1) *
-         (ptrdiff_t)sizeof(float);
+  return copy_count(&job) * panels_size(&job) * (ptrdiff_t)sizeof(float);
 }
 
 void apus_recurrence_forward(

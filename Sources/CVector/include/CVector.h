@@ -286,6 +286,9 @@ typedef struct {
   float *_Nullable products;
   /// The state before each step, 0 in steps beyond a row's length.
   float *_Nullable previous;
+  /// The gradients of the recurrent product summed over the steps of each row, where wanted: their sum
+  /// over rows is the gradient of the bias.
+  float *_Nullable dbias_rows;
 } apus_recurrence;
 
 /// `y`, `hn`, `c` and `saved` from `gates`, `h0` and `c`. `lengths` may be NULL.

@@ -115,34 +115,88 @@ static inline void store_lanes(float *p, VF v, ptrdiff_t n) {
     store_part(p, v, n);
 }
 
-/// The cell on the units `unit ..< unit + n` of a row, at most a vector of each gate.
-static inline void lstm_row(
-    const apus_recurrent_row *row, ptrdiff_t width, ptrdiff_t unit, ptrdiff_t n, const float *sums) {
-  const float *gates = row->gates + unit;
-  const VF i = sigmoid_f(load_lanes(gates, n) + load(sums));
-  const VF f = sigmoid_f(load_lanes(gates + width, n) + load(sums + VL));
-  const VF g = tanh_f(load_lanes(gates + 2 * width, n) + load(sums + 2 * VL));
-  const VF o = sigmoid_f(load_lanes(gates + 3 * width, n) + load(sums + 3 * VL));
-  const VF c = fma_f(i, g, f * load_lanes(row->c + unit, n));
-  store_lanes(row->c + unit, c, n);
-  store_lanes(row->y + unit, o * tanh_f(c), n);
-  if (row->saved) {
-    float *saved = row->saved + unit;
-    store_lanes(saved, i, n);
-    store_lanes(saved + width, f, n);
-    store_lanes(saved + 2 * width, g, n);
-    store_lanes(saved + 3 * width, o, n);
-    store_lanes(saved + 4 * width, c, n);
-  }
+// The nonlinearities of gates, with fewer operations than the functions of whole tensors: there are five
+// of them for each unit of an LSTM beside a product of a few hundred elements.
+
+/// 2ⁿ and eʳ - 1 for x = n ln 2 + r, where eˣ = 2ⁿ eʳ; reduction and polynomial as in `exp_f`. `x` is
+/// limited to ±80, where the sigmoid is 0 or 1 and tanh ±1 within rounding.
+static inline VF exp_parts(VF x, VF *power) {
+  x = x > 80.0f ? (VF)(80.0f) : x;
+  x = x < -80.0f ? (VF)(-80.0f) : x;
+  const VF shifted = fma_f(x, (VF)(0x1.715476p+0f), (VF)(0x1.8p23f));
+  const VF n = shifted - 0x1.8p23f;
+  VF r = fma_f(n, (VF)(-0x1.62E4p-1f), x);
+  r = fma_f(n, (VF)(-0x1.7F7D1Cp-20f), r);
+  VF p = fma_f((VF)(1.98909808e-4f), r, (VF)(1.39336410e-3f));
+  p = fma_f(p, r, (VF)(8.33331093e-3f));
+  p = fma_f(p, r, (VF)(4.16664650e-2f));
+  p = fma_f(p, r, (VF)(1.66666667e-1f));
+  p = fma_f(p, r, (VF)(5.00000001e-1f));
+  // The integer sits in the low bits and becomes an exponent.
+  *power = from_bits((bits_of(shifted) << 23) + 0x3F800000);
+  return fma_f(p * r, r, r);
 }
 
-static inline void gru_row(
+/// A quotient within 1 ulp; a division would hold up the products around it.
+static inline VF gate_quotient(VF a, VF b) {
+#if VL == 16
+  const VF r = (VF)_mm512_rcp14_ps((__m512)b), q = a * r;
+  return fma_f(fma_f(-b, q, a), r, q);
+#else
+  return a / b;
+#endif
+}
+
+static inline VF gate_sigmoid(VF x) {
+  VF power;
+  const VF p = exp_parts(-x, &power);
+  return gate_quotient((VF)(1.0f), fma_f(power, p, power) + 1.0f);
+}
+
+/// (e²ˣ - 1) / (e²ˣ + 1), the difference without cancellation.
+static inline VF gate_tanh(VF x) {
+  VF power;
+  const VF p = exp_parts(x + x, &power);
+  const VF difference = fma_f(power, p, power - 1.0f);
+  return gate_quotient(difference, difference + 2.0f);
+}
+
+/// The cell on the units `unit ..< unit + n` of the rows of a tile, at most a vector of each gate. The new
+/// states wait for a second pass: what depends on one result would hold up the next row.
+static inline __attribute__((always_inline)) void lstm_rows(
+    const apus_recurrent_row *rows, int count, ptrdiff_t width, ptrdiff_t unit, ptrdiff_t n,
+    const float *sums) {
+  VF states[RECURRENT_ROWS], outputs[RECURRENT_ROWS];
+  for (int row = 0; row < count; row++, sums += 4 * VL) {
+    const float *gates = rows[row].gates + unit;
+    const VF i = gate_sigmoid(load_lanes(gates, n) + load(sums));
+    const VF f = gate_sigmoid(load_lanes(gates + width, n) + load(sums + VL));
+    const VF g = gate_tanh(load_lanes(gates + 2 * width, n) + load(sums + 2 * VL));
+    const VF o = gate_sigmoid(load_lanes(gates + 3 * width, n) + load(sums + 3 * VL));
+    const VF c = fma_f(i, g, f * load_lanes(rows[row].c + unit, n));
+    store_lanes(rows[row].c + unit, c, n);
+    states[row] = c;
+    outputs[row] = o;
+    if (rows[row].saved) {
+      float *saved = rows[row].saved + unit;
+      store_lanes(saved, i, n);
+      store_lanes(saved + width, f, n);
+      store_lanes(saved + 2 * width, g, n);
+      store_lanes(saved + 3 * width, o, n);
+      store_lanes(saved + 4 * width, c, n);
+    }
+  }
+  for (int row = 0; row < count; row++)
+    store_lanes(rows[row].y + unit, outputs[row] * gate_tanh(states[row]), n);
+}
+
+static inline __attribute__((always_inline)) void gru_row(
     const apus_recurrent_row *row, ptrdiff_t width, ptrdiff_t unit, ptrdiff_t n, const float *sums) {
   const float *gates = row->gates + unit;
-  const VF r = sigmoid_f(load_lanes(gates, n) + load(sums));
-  const VF z = sigmoid_f(load_lanes(gates + width, n) + load(sums + VL));
+  const VF r = gate_sigmoid(load_lanes(gates, n) + load(sums));
+  const VF z = gate_sigmoid(load_lanes(gates + width, n) + load(sums + VL));
   const VF product = load(sums + 2 * VL);
-  const VF m = tanh_f(fma_f(r, product, load_lanes(gates + 2 * width, n)));
+  const VF m = gate_tanh(fma_f(r, product, load_lanes(gates + 2 * width, n)));
   store_lanes(row->y + unit, fma_f(z, load_lanes(row->before + unit, n) - m, m), n);
   if (row->saved) {
     float *saved = row->saved + unit;
@@ -153,24 +207,39 @@ static inline void gru_row(
   }
 }
 
-static void recurrent_cell(
-    apus_cell cell, const apus_recurrent_row *row, ptrdiff_t width, ptrdiff_t unit, ptrdiff_t n,
-    const float *sums) {
-  switch (cell) {
-    case APUS_LSTM: lstm_row(row, width, unit, n, sums); break;
-    case APUS_GRU: gru_row(row, width, unit, n, sums); break;
-    default:
-      for (ptrdiff_t i = 0; i < n; i += VL) {
-        const ptrdiff_t here = n - i < VL ? n - i : VL;
-        const VF x = load_lanes(row->gates + unit + i, here) + load(sums + i);
-        const VF y = cell == APUS_RNN_TANH ? tanh_f(x) : (x < 0.0f ? (VF)(0.0f) : x);
-        store_lanes(row->y + unit + i, y, here);
-      }
+/// `sums`: of the tile that `rows` are.
+static void recurrent_cells(
+    apus_cell cell, const apus_recurrent_row *rows, int count, ptrdiff_t width, ptrdiff_t unit,
+    ptrdiff_t n, const float *sums) {
+  // Whole vectors are worth a loop without a branch at each load.
+  if (cell == APUS_LSTM)
+    return n == VL ? lstm_rows(rows, count, width, unit, VL, sums)
+                   : lstm_rows(rows, count, width, unit, n, sums);
+  for (const apus_recurrent_row *row = rows; row < rows + count; row++) {
+    if (cell == APUS_GRU) {
+      n == VL ? gru_row(row, width, unit, VL, sums) : gru_row(row, width, unit, n, sums);
+      sums += 3 * VL;
+      continue;
+    }
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+      const ptrdiff_t here = n - i < VL ? n - i : VL;
+      const VF x = load_lanes(row->gates + unit + i, here) + load(sums + i);
+      const VF y = cell == APUS_RNN_TANH ? gate_tanh(x) : (x < 0.0f ? (VF)(0.0f) : x);
+      store_lanes(row->y + unit + i, y, here);
+    }
+    sums += 4 * VL;
   }
 }
 
 static inline VF sigmoid_slope(VF y) { return fma_f(-y, y, y); }
 static inline VF tanh_slope(VF y) { return fma_f(-y, y, (VF)(1.0f)); }
+
+/// Stores the gradient of a gate and adds it to the row's sum over the steps.
+static inline void store_gradient(
+    float *dgates, float *sums, ptrdiff_t at, VF gradient, ptrdiff_t n) {
+  store_lanes(dgates + at, gradient, n);
+  if (sums) store_lanes(sums + at, load_lanes(sums + at, n) + gradient, n);
+}
 
 /// The gradients of the gates of `n` units; what the recurrent product will add to `dh` is left out.
 static void recurrent_cell_backward(
@@ -182,17 +251,25 @@ static void recurrent_cell_backward(
     const VF before = load_lanes(row->before + unit, n);
     const float *saved = row->saved ? row->saved + unit : NULL;
     float *dgates = row->dgates + unit;
+    float *sums = row->dbias ? row->dbias + unit : NULL;
+    // The next row lies behind this one.
+    const int gates = cell == APUS_LSTM ? 4 : cell == APUS_GRU ? 3 : 1;
+    const int blocks = cell == APUS_LSTM ? 5 : cell == APUS_GRU ? 4 : 0;
+    for (int b = 0; b < blocks; b++) __builtin_prefetch(saved + (blocks + b) * width);
+    for (int b = 0; b < gates; b++) __builtin_prefetch(dgates + (gates + b) * width, 1);
+    __builtin_prefetch(row->dy + unit + width);
+    __builtin_prefetch(row->previous + unit + width, 1);
     store_lanes(row->previous + unit, before, n);
     if (cell == APUS_LSTM) {
       const VF i = load_lanes(saved, n), f = load_lanes(saved + width, n);
       const VF g = load_lanes(saved + 2 * width, n), o = load_lanes(saved + 3 * width, n);
-      const VF t = tanh_f(load_lanes(saved + 4 * width, n));
+      const VF t = gate_tanh(load_lanes(saved + 4 * width, n));
       const VF c = fma_f(total * o, tanh_slope(t), load_lanes(row->dc + unit, n));
-      store_lanes(dgates, c * g * sigmoid_slope(i), n);
-      store_lanes(
-          dgates + width, c * load_lanes(row->c_before + unit, n) * sigmoid_slope(f), n);
-      store_lanes(dgates + 2 * width, c * i * tanh_slope(g), n);
-      store_lanes(dgates + 3 * width, total * t * sigmoid_slope(o), n);
+      const VF state = load_lanes(row->c_before + unit, n);
+      store_gradient(dgates, sums, 0, c * g * sigmoid_slope(i), n);
+      store_gradient(dgates, sums, width, c * state * sigmoid_slope(f), n);
+      store_gradient(dgates, sums, 2 * width, c * i * tanh_slope(g), n);
+      store_gradient(dgates, sums, 3 * width, total * t * sigmoid_slope(o), n);
       store_lanes(row->dc + unit, c * f, n);
     } else if (cell == APUS_GRU) {
       const VF r = load_lanes(saved, n), z = load_lanes(saved + width, n);
@@ -204,14 +281,14 @@ static void recurrent_cell_backward(
       store_lanes(dgates, dr, n);
       store_lanes(dgates + width, dz, n);
       store_lanes(dgates + 2 * width, dm, n);
-      store_lanes(products, dr, n);
-      store_lanes(products + width, dz, n);
-      store_lanes(products + 2 * width, dm * r, n);
+      store_gradient(products, sums, 0, dr, n);
+      store_gradient(products, sums, width, dz, n);
+      store_gradient(products, sums, 2 * width, dm * r, n);
       store_lanes(row->dh + unit, total * z, n);
     } else {
       const VF y = load_lanes(row->y + unit, n);
       const VF d = cell == APUS_RNN_TANH ? total * tanh_slope(y) : (y > 0.0f ? total : (VF)(0.0f));
-      store_lanes(dgates, d, n);
+      store_gradient(dgates, sums, 0, d, n);
     }
   }
 }

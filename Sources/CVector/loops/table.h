@@ -90,6 +90,6 @@ const apus_loops LOOPS = {
     .recurrent_rows = RECURRENT_ROWS,
     .recurrent_product = recurrent_product,
     .recurrent_pack = recurrent_pack,
-    .recurrent_cell = recurrent_cell,
+    .recurrent_cells = recurrent_cells,
     .recurrent_cell_backward = recurrent_cell_backward,
 };
