@@ -16,8 +16,9 @@ typedef struct {
   // Blocks of `width` in gates and in saved.
   int gates, saved_blocks;
   int has_lengths, has_bias, has_saved;
-  // CPU: vectors of a panel; whether each work-item packs the weight for itself.
-  int vectors, has_copies;
+  // CPU: vectors of a panel; whether each work-item packs the weight for itself; units of a team's block,
+  // whole panels.
+  int vectors, has_copies, block_units;
   int gates_at, weight_at, bias_at, h0_at, c0_at, lengths_at, y_at, hn_at, c_at, saved_at;
   int dy_at, dhn_at, dcn_at, dh_at, dc_at, dgates_at;
 } Recurrent;

@@ -5,9 +5,11 @@
 // each with blocks of units of its own, whose weights stay in its cache. A work-item takes a block by
 // advancing its mark from this phase to the next; blocks that another has not begun after a while are
 // taken too, so that one work-item alone finishes as well. `marks`: finished blocks of all phases, then
-// the next phase of each block; zeros at the start.
+// the next phase of each block, on lines of the cache of their own; zeros at the start.
 
 #if !APUS_GPU
+
+#define MARK_STEP 16
 
 // The next block of a phase to do, or -1 when all are done.
 inline int take_block(volatile global int *marks, int blocks, int phase, int first, int last) {
@@ -16,23 +18,33 @@ inline int take_block(volatile global int *marks, int blocks, int phase, int fir
       mem_fence(CLK_GLOBAL_MEM_FENCE);
       return -1;
     }
-    const int all = spin > 100;
-    for (int block = all ? 0 : first; block < (all ? blocks : last); ++block)
-      if (marks[1 + block] == phase && atomic_cmpxchg(marks + 1 + block, phase, phase + 1) == phase)
-        return block;
+    const int all = spin > 20000;
+    for (int block = all ? 0 : first; block < (all ? blocks : last); ++block) {
+      volatile global int *mark = marks + (1 + block) * MARK_STEP;
+      if (*mark == phase && atomic_cmpxchg(mark, phase, phase + 1) == phase) return block;
+    }
   }
 }
 #define FOR_MARKED_BLOCKS(phase)                                                             \
   for (int block; (block = take_block(marks, blocks, phase, first, last)) >= 0;) {            \
-    const int from = block * units, to = min(from + units, r.width);
+    const int from = block * r.block_units, to = min(from + r.block_units, r.width);
 #define END_MARKED_BLOCKS                \
     mem_fence(CLK_GLOBAL_MEM_FENCE);     \
     atomic_inc(marks);                   \
   }
 #define TEAM_SHARE                                                                           \
-  const int blocks = (r.width + units - 1) / units;                                          \
+  const int blocks = (r.width + r.block_units - 1) / r.block_units;                          \
   const int me = get_global_id(0), team = get_global_size(0);                                \
   const int first = me * blocks / team, last = (me + 1) * blocks / team;
+
+// The panels of the units `from ..< to`.
+inline void pack_units(
+    const Recurrent *r, int backward, int from, int to, global const float *weight,
+    global float *packed) {
+  const int units = panel_units(r, backward);
+  for (int panel = from / units; panel * units < to; ++panel)
+    pack_panel(r, backward, panel, weight, packed + panel * panel_size(r, backward));
+}
 
 // The first phase packs: those that compute with a panel later are mostly those that packed it.
 ALONE void recurrent_forward_team(
@@ -40,11 +52,10 @@ ALONE void recurrent_forward_team(
     global const float *bias, global const float *h0, global const float *c0,
     global const int *lengths, global float *y, global float *c, global float *saved,
     global float *hn, volatile global int *marks) {
-  const int units = panel_units(&r, 0);
   TEAM_SHARE
   FOR_MARKED_BLOCKS(0)
     begin_forward(&r, 0, r.rows, from, to, c0, c);
-    pack_panel(&r, 0, block, weight, packed + block * panel_size(&r, 0));
+    pack_units(&r, 0, from, to, weight, packed);
   END_MARKED_BLOCKS
   for (int index = 0; index < r.steps; ++index)
     FOR_MARKED_BLOCKS(1 + index)
@@ -64,12 +75,11 @@ ALONE void recurrent_backward_team(
     global const float *dcn, global float *dh, global float *dc, global float *dgates,
     global float *products, global float *previous, global float *sums,
     volatile global int *marks) {
-  const int units = 64;
   TEAM_SHARE
   global const float *gradients = r.cell == GRU ? products : dgates + r.dgates_at;
   FOR_MARKED_BLOCKS(0)
     begin_backward(&r, 0, r.rows, from, to, dhn, dcn, dh, dc, sums);
-    pack_panel(&r, 1, block, weight, packed + block * panel_size(&r, 1));
+    pack_units(&r, 1, from, to, weight, packed);
   END_MARKED_BLOCKS
   for (int index = 0; index < r.steps; ++index) {
     const int t = r.reversed ? index : r.steps - 1 - index;

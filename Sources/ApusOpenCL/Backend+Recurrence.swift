@@ -8,6 +8,7 @@ private struct RecurrentArguments: BitwiseCopyable {
   var hasLengths, hasBias, hasSaved: Int32
   var vectors: Int32 = 0
   var hasCopies: Int32 = 0
+  var blockUnits: Int32 = 0
   var gatesAt: Int32 = 0
   var weightAt: Int32 = 0
   var biasAt: Int32 = 0
@@ -238,26 +239,31 @@ extension OpenCLBackend {
     let compute = max(runtime.description.computeUnits, 1)
     let (rows, width) = (Int(r.rows), Int(r.width))
     let units = byGates ? 16 : 64
-    let blocks = (width + units - 1) / units
+    let panels = (width + units - 1) / units
     let panel = (isBackward ? Int(r.gates) : 1) * width * Int(r.vectors) * 16
-    _ = try index(blocks * panel)
-    if compute > 1, blocks > 1, rows < 8 * compute, rows <= 48,
+    _ = try index(panels * panel)
+    if compute > 1, panels > 1, rows < 8 * compute, rows <= 48,
       rows * width * width * Int(r.gates) >= 1 << 15
     {
+      // Two for each work-item: one may be left to another that is late, and few are counted.
+      let each = (panels + 2 * compute - 1) / (2 * compute)
+      let blocks = (panels + each - 1) / each
+      r.blockUnits = Int32(truncatingIfNeeded: each * units)
       _ = try index(phases * blocks)
-      let marks = try temporary([1 + blocks], .int32)
+      // `MARK_STEP` words apart.
+      let marks = try temporary([16 * (1 + blocks)], .int32)
       try fill(0, marks)
       return CPUPlan(
-        size: LaunchSize(min(compute, blocks)), packed: try temporary([blocks, panel]), marks: marks
-      )
+        size: LaunchSize(min(compute, blocks)), packed: try temporary([panels, panel]),
+        marks: marks)
     }
     let items = min(compute, rows)
     // Copies may take 64 MB.
-    r.hasCopies = items * blocks * panel <= 1 << 24 ? 1 : 0
-    let packed = try temporary([r.hasCopies == 1 ? items : 1, blocks, panel])
+    r.hasCopies = items * panels * panel <= 1 << 24 ? 1 : 0
+    let packed = try temporary([r.hasCopies == 1 ? items : 1, panels, panel])
     if r.hasCopies == 0 && r.steps > 0 {
       let (arguments, target) = (r, try buffer(packed))
-      try runtime.launch(.recurrent_pack, LaunchSize(blocks)) {
+      try runtime.launch(.recurrent_pack, LaunchSize(panels)) {
         $0.value(arguments)
         $0.value(Int32(isBackward ? 1 : 0))
         $0.buffer(weight)

@@ -17,7 +17,7 @@ enum {
   SLICE = 48,
   /// Floats of a tile at most: six rows of four vectors of 16.
   TILE = 6 * 64,
-  /// Chunks of units that the threads of a team take; more units share a chunk.
+  /// Chunks of units that the threads of a team take.
   CHUNKS = 64,
 };
 
@@ -43,9 +43,14 @@ typedef struct {
 typedef struct {
   recurrent_job job;
   ptrdiff_t chunks, panels_each;
-  _Atomic int claimed[CHUNKS];
-  _Atomic int finished;
   int members;
+  // On lines of the cache of their own: a line that another core has written is far away.
+  struct {
+    char pad[64];
+    _Atomic int phase;
+  } claimed[CHUNKS];
+  char pad[64];
+  _Atomic int finished;
 } recurrent_team;
 
 static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
@@ -335,11 +340,11 @@ static void run_team(void *context, ptrdiff_t begin, ptrdiff_t end) {
     for (int phase = atomic_load(&team->finished) / chunks; phase < phases; phase++) {
       const int target = (phase + 1) * chunks;
       for (int spin = 0; atomic_load_explicit(&team->finished, memory_order_acquire) < target; spin++) {
-        const bool takes_all = spin > 64;
+        const bool takes_all = spin > 2000;
         for (int chunk = takes_all ? 0 : own_first; chunk < (takes_all ? chunks : own_last); chunk++) {
           int expected = phase;
-          if (atomic_load_explicit(&team->claimed[chunk], memory_order_relaxed) == phase &&
-              atomic_compare_exchange_strong(&team->claimed[chunk], &expected, phase + 1)) {
+          if (atomic_load_explicit(&team->claimed[chunk].phase, memory_order_relaxed) == phase &&
+              atomic_compare_exchange_strong(&team->claimed[chunk].phase, &expected, phase + 1)) {
             run_chunk(team, phase, chunk);
             atomic_fetch_add_explicit(&team->finished, 1, memory_order_acq_rel);
           }
@@ -393,7 +398,9 @@ static void run(
     return;
   }
   recurrent_team team = {.job = job};
-  team.panels_each = (job.panels + CHUNKS - 1) / CHUNKS;
+  // Two for each thread: one may be left to another that is late, and few are counted.
+  const ptrdiff_t wanted = least(2 * threads, CHUNKS);
+  team.panels_each = (job.panels + wanted - 1) / wanted;
   team.chunks = (job.panels + team.panels_each - 1) / team.panels_each;
   team.members = (int)least(threads, team.chunks);
   apus_parallel_for(team.members, 1, run_team, &team);
