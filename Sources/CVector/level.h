@@ -44,6 +44,8 @@ typedef struct {
 typedef struct {
   const float *gates, *before;
   float *c, *y, *saved;
+  /// Whether `saved` is more than the caches keep until it is read.
+  bool streams;
 } apus_recurrent_row;
 typedef struct {
   const float *y, *saved, *before, *c_before, *dy;

@@ -17,6 +17,8 @@ enum {
   SLICE = 48,
   /// Floats of a tile at most: six rows of four vectors of 16.
   TILE = 6 * 64,
+  /// Floats of saved gates that are more than the caches keep until the backward pass.
+  STREAMED = 1 << 20,
   /// Chunks of units that the threads of a team take.
   CHUNKS = 64,
 };
@@ -24,7 +26,7 @@ enum {
 typedef struct {
   const apus_loops *loops;
   apus_cell cell;
-  bool is_reversed, is_backward;
+  bool is_reversed, is_backward, streams;
   ptrdiff_t steps, rows, width;
   ptrdiff_t gates_width, saved_width;
   /// Vectors of a panel, units that it stands for, panels.
@@ -82,7 +84,7 @@ static inline void ask_for_cell(
   for (int v = 0; v < job->vectors; v++) __builtin_prefetch(row->gates + unit + v * step);
   for (ptrdiff_t i = 0; i < job->units; i += vl) __builtin_prefetch(row->y + unit + i, 1);
   if (row->c) __builtin_prefetch(row->c + unit, 1);
-  if (row->saved)
+  if (row->saved && !job->streams)
     for (ptrdiff_t b = 0; b < job->saved_width; b += job->width)
       __builtin_prefetch(row->saved + unit + b, 1);
 }
@@ -129,7 +131,7 @@ static void step_forward(
     before[count] = from;
     active[count++] = (apus_recurrent_row){
         .gates = data->gates + at * job->gates_width, .before = from,
-        .c = data->c ? data->c + row * width : NULL, .y = y, .saved = saved};
+        .c = data->c ? data->c + row * width : NULL, .y = y, .saved = saved, .streams = job->streams};
   }
   if (count == 0) return;
   float sums[TILE] __attribute__((aligned(64)));
@@ -298,6 +300,7 @@ static void run_slices(void *context, ptrdiff_t begin, ptrdiff_t end) {
       }
       if (!job.is_backward) final_states(&job, first, last);
     }
+    if (job.streams) apus_stream_fence();
   }
 }
 
@@ -319,8 +322,11 @@ static void run_chunk(recurrent_team *team, ptrdiff_t phase, ptrdiff_t chunk) {
     clear_sums(job, 0, job->rows, unit, units);
     return pack_panels(&team->job, first, last);
   }
-  if (!job->is_backward)
-    return step_forward(job, step_at(job, phase), 0, job->rows, first, last);
+  if (!job->is_backward) {
+    step_forward(job, step_at(job, phase), 0, job->rows, first, last);
+    if (job->streams) apus_stream_fence();
+    return;
+  }
   const ptrdiff_t t = step_at(job, phase / 2);
   if (phase % 2)
     return step_state(job, t, 0, job->rows, first, last);
@@ -385,6 +391,7 @@ static void run(
       .is_backward = is_backward, .steps = steps, .rows = rows, .width = width,
       .gates_width = gate_count(cell) * width, .saved_width = saved * width, .weight = weight,
       .bias = bias, .lengths = lengths, .data = data};
+  job.streams = !is_backward && data->saved && steps * rows * job.saved_width >= STREAMED;
   if (rows == 0 || width == 0) return;
   shape_panels(&job);
   place_panels(&job, scratch);

@@ -161,6 +161,13 @@ static inline VF gate_tanh(VF x) {
   return gate_quotient(difference, difference + 2.0f);
 }
 
+static inline void store_saved(float *p, VF v, ptrdiff_t n, bool streams) {
+  if (streams && n == VL && is_aligned(p))
+    store_stream(p, v);
+  else
+    store_lanes(p, v, n);
+}
+
 /// The cell on the units `unit ..< unit + n` of the rows of a tile, at most a vector of each gate. The new
 /// states wait for a second pass: what depends on one result would hold up the next row.
 static inline __attribute__((always_inline)) void lstm_rows(
@@ -179,11 +186,12 @@ static inline __attribute__((always_inline)) void lstm_rows(
     outputs[row] = o;
     if (rows[row].saved) {
       float *saved = rows[row].saved + unit;
-      store_lanes(saved, i, n);
-      store_lanes(saved + width, f, n);
-      store_lanes(saved + 2 * width, g, n);
-      store_lanes(saved + 3 * width, o, n);
-      store_lanes(saved + 4 * width, c, n);
+      const bool streams = rows[row].streams;
+      store_saved(saved, i, n, streams);
+      store_saved(saved + width, f, n, streams);
+      store_saved(saved + 2 * width, g, n, streams);
+      store_saved(saved + 3 * width, o, n, streams);
+      store_saved(saved + 4 * width, c, n, streams);
     }
   }
   for (int row = 0; row < count; row++)
@@ -200,10 +208,10 @@ static inline __attribute__((always_inline)) void gru_row(
   store_lanes(row->y + unit, fma_f(z, load_lanes(row->before + unit, n) - m, m), n);
   if (row->saved) {
     float *saved = row->saved + unit;
-    store_lanes(saved, r, n);
-    store_lanes(saved + width, z, n);
-    store_lanes(saved + 2 * width, m, n);
-    store_lanes(saved + 3 * width, product, n);
+    store_saved(saved, r, n, row->streams);
+    store_saved(saved + width, z, n, row->streams);
+    store_saved(saved + 2 * width, m, n, row->streams);
+    store_saved(saved + 3 * width, product, n, row->streams);
   }
 }
 
