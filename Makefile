@@ -55,4 +55,4 @@ sanitize: setup
 	scripts/sanitize.sh
 
 clean:
-	rm -rf .build out Benchmarks/.build Examples/Embedding/.build
+	rm -rf .build out Benchmarks/.build Examples/*/.build

@@ -42,10 +42,10 @@ struct SeriesArguments: ParsableArguments {
     help: ArgumentHelp(
       "Steps of a time series that the model sees. Default: 96.",
       discussion: """
-        A table is a time series where one of these options is given, or the model
-        is forecast-gru. All columns of numbers are seen, those of --target
-        (with commas) are forecast. Parts follow in time: --test-fraction is the
-        end, --validation the end of what is before.
+        A table is a time series where one of these options is given, or
+        --model is forecast-gru. The columns of --target (with commas) are
+        forecast. Parts follow in time: --test-fraction is the end,
+        --validation the end of what is before.
         """))
   var window: Int?
 

@@ -23,9 +23,10 @@ struct DataArguments: ParsableArguments {
       "A built-in name or a path.",
       discussion: """
         Built in: digits, iris. Looked for in --data-dir or downloaded: mnist, fashion-mnist, cifar10.
-        Paths: a .csv or .tsv table, an .npz archive (arrays x and y), a folder of IDX files, of CIFAR
-        batches, of .jpg and .png images by class (CLASS/*.jpg or train/CLASS/*.jpg), or of .wav
-        recordings, by class or named CLASS_SPEAKER_INDEX.wav.
+        Paths: a .csv or .tsv table, an .npz archive (arrays x and y), a folder of
+        IDX files, of CIFAR batches, of .jpg and .png images by class
+        (CLASS/*.jpg or train/CLASS/*.jpg), or of .wav recordings, by class or
+        named CLASS_SPEAKER_INDEX.wav.
         For models of texts: a table with a column of texts and one of
         classes, or a folder or .tar.gz of texts by class; for language models
         a text file. Each may be packed (.gz).

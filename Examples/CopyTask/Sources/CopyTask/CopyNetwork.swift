@@ -25,31 +25,33 @@ struct CopyNetwork: Layer {
     head = try Linear(width, Self.symbolCount, key: keys[3], on: device)
     self.wait = wait
     let options = RecurrentOptions(batchFirst: true)
-    // Gates that remember for about as long as it takes (Tallec and Ollivier 2018).
-    let bias = Float(log(Double(max(wait, 2))))
+    // Gates that remember, some for a few steps and some for all (Tallec and Ollivier 2018).
+    let biases = (0..<width).map { unit in
+      Float(log(1 + Double(wait) * (Double(unit) + 0.5) / Double(width)))
+    }
     switch cell {
     case .rnn:
       memory = try RNN(16, width, options, key: keys[2], on: device)
     case .lstm:
       let lstm = try LSTM(16, width, options, key: keys[2], on: device)
       // Input gates that let little in, forget gates that let little go.
-      try Self.setBias(of: lstm, width, [-bias, bias])
+      try Self.setBias(of: lstm, [biases.map { -$0 }, biases])
       memory = lstm
     case .gru:
       let gru = try GRU(16, width, options, key: keys[2], on: device)
       // The update gate keeps the state.
-      try Self.setBias(of: gru, width, [nil, bias])
+      try Self.setBias(of: gru, [nil, biases])
       memory = gru
     }
   }
 
-  /// - Parameter values: Gate by gate; nil leaves what is there.
-  private static func setBias(of layer: any Layer, _ width: Int, _ values: [Float?]) throws {
+  /// - Parameter values: Unit by unit for each gate; nil leaves what is there.
+  private static func setBias(of layer: any Layer, _ values: [[Float]?]) throws {
     for named in layer.namedParameters() where named.name.hasPrefix("bias_ih") {
       var bias = try named.parameter.value.scalars()
-      for (gate, value) in values.enumerated() {
-        guard let value else { continue }
-        for unit in 0..<width { bias[gate * width + unit] = value }
+      for (gate, units) in values.enumerated() {
+        guard let units else { continue }
+        bias.replaceSubrange(gate * units.count..<(gate + 1) * units.count, with: units)
       }
       try named.parameter.assign(Tensor(bias, on: named.parameter.device))
     }

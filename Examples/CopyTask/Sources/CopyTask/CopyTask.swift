@@ -83,7 +83,7 @@ struct CopyTask {
       cell, width: 64, wait: wait, key: RandomKey(3), on: device)
     var options = TrainingOptions()
     options.epochs = epochs
-    options.learningRate = cell == .lstm ? 3e-3 : 1e-2
+    options.learningRate = cell == .gru ? 1e-2 : 3e-3
     options.clipNorm = 1
     options.gradientReport = 0
     let objective = CopyObjective(symbols: symbols, rows: 32, stepsPerEpoch: 50, device: device)
