@@ -68,7 +68,7 @@ struct CopyTask {
       let device = try Devices.named(given.count > 4 ? given[4] : "cpu")
       for cell in cells {
         try learn(
-          cell, wait: number(1, 200), symbols: number(2, 3), epochs: number(3, 20), on: device)
+          cell, wait: number(1, 200), symbols: number(2, 3), epochs: number(3, 40), on: device)
       }
     } catch {
       FileHandle.standardError.write(Data("copy task: \(error)\n".utf8))
@@ -83,7 +83,7 @@ struct CopyTask {
       cell, width: 64, wait: wait, key: RandomKey(3), on: device)
     var options = TrainingOptions()
     options.epochs = epochs
-    options.learningRate = cell == .gru ? 1e-2 : 3e-3
+    options.learningRate = cell == .rnn ? 3e-3 : 1e-2
     options.clipNorm = 1
     options.gradientReport = 0
     let objective = CopyObjective(symbols: symbols, rows: 32, stepsPerEpoch: 50, device: device)
