@@ -98,6 +98,56 @@ import Testing
     #expect(throws: ApusError.self) { try DataSource.loadTexts(scratch.path + "/plain/x") }
   }
 
+  /// A ustar archive (POSIX 1003.1) of small files.
+  private func tar(_ files: [(name: String, text: String)]) -> [UInt8] {
+    func field(_ text: String, _ size: Int) -> [UInt8] {
+      Array(text.utf8) + [UInt8](repeating: 0, count: size - text.utf8.count)
+    }
+    func octal(_ number: Int, _ digits: Int) -> String {
+      let text = String(number, radix: 8)
+      return String(repeating: "0", count: digits - text.count) + text
+    }
+    var bytes: [UInt8] = []
+    for file in files {
+      var header =
+        field(file.name, 100) + field("", 24) + field(octal(file.text.utf8.count, 11), 12)
+      header += field("", 12) + [UInt8](repeating: 0x20, count: 8) + field("0", 1) + field("", 100)
+      header += field("ustar", 6) + field("00", 2) + field("", 247)
+      let sum = header.reduce(0) { $0 + Int($1) }
+      header.replaceSubrange(148..<156, with: field(octal(sum, 6), 8))
+      let padding = (512 - file.text.utf8.count % 512) % 512
+      bytes += header + Array(file.text.utf8) + [UInt8](repeating: 0, count: padding)
+    }
+    return bytes + [UInt8](repeating: 0, count: 1024)
+  }
+
+  @Test func archivesHoldTextsByClass() throws {
+    let files = ["train/a/1", "train/b/1", "test/a/7", "train/b/2"].map {
+      (name: "news/\($0)", text: "text of \($0)")
+    }
+    let path = try scratch.write(tar(files), "news.tar")
+    let loaded = try DataSource.loadTexts(path)
+    #expect(loaded.train.classNames == ["a", "b"] && loaded.train.labels == [0, 1, 1])
+    #expect(loaded.train.texts?.last == "text of train/b/2")
+    #expect(loaded.test?.texts == ["text of test/a/7"])
+    let wrong = try scratch.write(tar([("a/1", "x"), ("a/2", "y")]), "one.tar")
+    #expect(throws: ApusError.self) { try DataSource.loadTexts(wrong) }
+  }
+
+  /// A model file can be damaged.
+  @Test func impossibleColumnsAreRefused() throws {
+    let path = try write("x\tsome text\ny\tmore\n", "s.tsv")
+    for (text, target) in [(-1, 0), (0, -7), (5, 0), (0, Int.max)] {
+      let json =
+        #"{"textName":"t","textPosition":\#(text),"targetName":"c","#
+        + #""targetPosition":\#(target),"hasHeader":false,"encoding":"utf-8"}"#
+      let schema = try JSONDecoder().decode(TextSchema.self, from: Data(json.utf8))
+      #expect(throws: ApusError.self) {
+        try schema.dataset(readingFrom: path, classNames: ["x", "y"])
+      }
+    }
+  }
+
   @Test func linesAreTexts() throws {
     let path = try write("one\ntwo, three\r\n\nlast", "lines.txt")
     let lines = try DataSource.unlabelledTexts(path, schema: nil, classNames: [])

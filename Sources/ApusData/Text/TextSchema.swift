@@ -106,11 +106,14 @@ public struct TextSchema: Codable, Sendable, Hashable {
       return (text, header.firstIndex(of: targetName))
     }
     if table.columnCount == 1 { return (0, nil) }
-    guard max(textPosition, targetPosition) < table.columnCount else {
+    // A damaged file can claim any numbers.
+    guard min(textPosition, targetPosition) >= 0,
+      max(textPosition, targetPosition) < table.columnCount
+    else {
       throw ApusError(
         .data, operation: table.path,
-        "has \(table.columnCount) columns; the text is in column \(textPosition + 1) and its class in "
-          + "column \(targetPosition + 1), or there is a column of texts alone")
+        "has \(table.columnCount) columns; the model was trained with the text in '\(textName)' and its "
+          + "class in '\(targetName)', or give a column of texts alone")
     }
     return (textPosition, targetPosition)
   }
