@@ -43,6 +43,7 @@ let package = Package(
     .target(
       name: "CJPEGReader", dependencies: ["CJPEG"], linkerSettings: [.linkedLibrary("jpeg")]),
     .target(name: "CVector"),
+    .target(name: "CPeak"),
 
     // Devices: the seam and what lies below it.
     module("ApusDevice", imports: []),
@@ -63,6 +64,9 @@ let package = Package(
       "ApusTraining",
       imports: ["ApusDevice", "ApusTensor", "ApusNN", "ApusOptimizers", "ApusData", "ApusMetrics"]),
 
+    // Cases that any device must pass: for the tests and for `apus selftest`.
+    module("ApusConformance", imports: ["ApusDevice", "ApusReference"]),
+
     // The umbrella and the command.
     module(
       "Apus",
@@ -70,9 +74,13 @@ let package = Package(
         "ApusDevice", "ApusReference", "ApusCPU", "ApusOpenCL", "ApusTensor", "ApusNN",
         "ApusOptimizers", "ApusData", "ApusMetrics", "ApusTraining",
       ]),
+    module("ApusBenchmark", imports: ["Apus", "ApusOpenCL", "CPeak"]),
     .executableTarget(
       name: "apus",
-      dependencies: ["Apus", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Apus", "ApusBenchmark", "ApusConformance", "ApusOpenCL",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       path: "Sources/ApusCLI", swiftSettings: settings),
 
     .target(
@@ -80,7 +88,8 @@ let package = Package(
       swiftSettings: settings),
     tests(of: "ApusDevice", imports: ["ApusReference"], resources: [.copy("Golden")]),
     tests(of: "ApusCPU", imports: ["ApusDevice", "ApusReference", "CVector"]),
-    tests(of: "ApusOpenCL", imports: ["ApusDevice", "ApusReference", "COpenCL"]),
+    tests(
+      of: "ApusOpenCL", imports: ["ApusConformance", "ApusDevice", "ApusReference", "COpenCL"]),
     tests(of: "ApusTensor", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusNN", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusOptimizers", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
@@ -89,10 +98,14 @@ let package = Package(
     tests(of: "ApusTraining", imports: ["Apus", "ApusReference", "TestSupport"]),
     .testTarget(
       name: "ConformanceTests",
-      dependencies: ["ApusDevice", "ApusReference", "ApusCPU", "ApusOpenCL"],
+      dependencies: [
+        "ApusConformance", "ApusDevice", "ApusReference", "ApusCPU", "ApusOpenCL",
+      ],
       swiftSettings: settings),
     .testTarget(
-      name: "CommandTests", dependencies: ["Apus", "apus", "TestSupport"], swiftSettings: settings),
+      name: "CommandTests",
+      dependencies: ["Apus", "ApusBenchmark", "ApusOpenCL", "apus", "TestSupport"],
+      swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

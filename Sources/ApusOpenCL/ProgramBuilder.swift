@@ -7,11 +7,13 @@ struct ProgramBuilder {
   let device: cl_device_id
   let description: OpenCLDeviceDescription
   let cache: ProgramCache
+  let optimizes: Bool
 
   /// Macros that every kernel file may use.
   var commonOptions: String {
     var options = "-cl-std=CL1.2 -DAPUS_GPU=\(description.kind == .gpu ? 1 : 0)"
     options += " -DAPUS_VECTOR_WIDTH=\(description.vectorWidth)"
+    if !optimizes { options += " -cl-opt-disable" }
     if description.hasFloat64 { options += " -DAPUS_FLOAT64=1" }
     // OpenCL's own `prefetch` does nothing on a processor; clang's works where code is compiled for one.
     if description.platformName == "Portable Computing Language" {

@@ -1,3 +1,4 @@
+import ApusConformance
 import ApusDevice
 import Foundation
 import Testing
@@ -9,17 +10,17 @@ import Testing
   }
 
   /// In every placement: the reference's results, nothing written elsewhere, the same bits again.
-  @Test(arguments: DeviceUnderTest.all, OpCase.all)
-  func agrees(device: DeviceUnderTest, opCase: OpCase) throws {
+  @Test(arguments: DeviceUnderTest.all, OpCase.chosen)
+  func agrees(device: DeviceUnderTest, opCase: OpCase) {
     var conformance = Conformance(device.backend)
-    try conformance.check(opCase)
+    conformance.check(opCase)
     expectNone(conformance.problems)
   }
 
-  @Test(arguments: DeviceUnderTest.all, OpCase.all.filter(\.isFused))
-  func fusedIsComposed(device: DeviceUnderTest, opCase: OpCase) throws {
+  @Test(arguments: DeviceUnderTest.all, OpCase.chosen.filter(\.isFused))
+  func fusedIsComposed(device: DeviceUnderTest, opCase: OpCase) {
     var conformance = Conformance(device.backend)
-    try conformance.checkComposition(opCase)
+    conformance.checkComposition(opCase)
     expectNone(conformance.problems)
   }
 

@@ -1,3 +1,4 @@
+import ApusConformance
 import ApusDevice
 import Testing
 

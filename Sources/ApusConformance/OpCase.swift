@@ -1,14 +1,13 @@
 import ApusDevice
 import Foundation
-import Testing
 
 /// An operation declared once: what it reads and writes at several sizes, and how far a device may
-/// be from the reference. Every check of this suite is derived from it.
-struct OpCase: Sendable, CustomTestStringConvertible {
+/// be from the reference. Every check of conformance is derived from it.
+package struct OpCase: Sendable {
   /// The row of the coverage table.
-  let name: String
-  let tolerance: Tolerance
-  var trials: [Trial]
+  package let name: String
+  package let tolerance: Tolerance
+  package var trials: [Trial]
 
   init(_ name: String, _ tolerance: Tolerance, _ trials: [Trial]) {
     self.name = name
@@ -16,33 +15,16 @@ struct OpCase: Sendable, CustomTestStringConvertible {
     self.trials = trials
   }
 
-  var testDescription: String { name }
-  var isFused: Bool { trials.contains { $0.operation.isFused } }
+  package var isFused: Bool { trials.contains { $0.operation.isFused } }
 
-  static let all: [OpCase] = {
-    let cases =
-      unaryCases + unaryBackwardCases + binaryCases + scalarCases + comparisonCases + ternaryCases
-      + movementCases + reductionCases + gemmCases + indexCases + orderCases + randomCases
-      + fusedCases + optimizerCases + convolutionCases + poolingCases + upsamplingCases
-      + batchNormCases + recurrentCases
-    let chosen = cases.filter { opCase in
-      selection.isEmpty || selection.contains { opCase.name.hasPrefix($0) }
-    }
-    guard let largest else { return chosen }
-    return chosen.map { $0.reduced(to: largest) }
-  }()
+  package static let all: [OpCase] =
+    unaryCases + unaryBackwardCases + binaryCases + scalarCases + comparisonCases + ternaryCases
+    + movementCases + reductionCases + gemmCases + indexCases + orderCases + randomCases
+    + fusedCases + optimizerCases + convolutionCases + poolingCases + upsamplingCases
+    + batchNormCases + recurrentCases
 
-  /// Set `APUS_TEST_CASES` to test only those whose name begins so, separated by commas.
-  private static let selection: [String] =
-    (ProcessInfo.processInfo.environment["APUS_TEST_CASES"] ?? "")
-    .split(separator: ",").map(String.init)
-
-  /// Set `APUS_TEST_LARGEST` to leave out operands of more elements and most placements, for devices
-  /// that are simulated.
-  private static let largest = ProcessInfo.processInfo.environment["APUS_TEST_LARGEST"]
-    .flatMap { Int($0) }
-
-  private func reduced(to largest: Int) -> OpCase {
+  /// Without operands of more elements and without most placements.
+  package func reduced(to largest: Int) -> OpCase {
     func count(_ shape: [Int]) -> Int { shape.reduce(1, *) }
     let kept = trials.filter { trial in
       trial.inputs.allSatisfy { count($0.shape) <= largest }
@@ -63,9 +45,9 @@ struct OpCase: Sendable, CustomTestStringConvertible {
 
 /// `|got − want| ≤ limit · (scale + |want|)`, with the reason for the limit; the trial has the
 /// scale. Below the smallest normal number every difference is allowed: devices may flush there.
-struct Tolerance: Sendable {
-  let limit: Double
-  let reason: String
+package struct Tolerance: Sendable {
+  package let limit: Double
+  package let reason: String
 
   static let exact = Tolerance(limit: 0, reason: "moves or chooses values, or rounds once")
 
@@ -93,10 +75,10 @@ struct Tolerance: Sendable {
 }
 
 /// One call: operation, operands, and how the operands may lie in memory.
-struct Trial: Sendable {
-  var operation: ApusDevice.Operation
-  var inputs: [Input]
-  var outputs: [Output]
+package struct Trial: Sendable {
+  package var operation: ApusDevice.Operation
+  package var inputs: [Input]
+  package var outputs: [Output]
   /// Where the tolerance turns from relative to absolute.
   var scale = 0.0
   /// The number of terms of the longest sum in it: independent rounding errors grow like its root,
@@ -105,31 +87,31 @@ struct Trial: Sendable {
   var placements: [Placement] = [.dense]
 }
 
-struct Input: Sendable {
-  let shape: [Int]
-  let dtype: DType
-  let values: Values
+package struct Input: Sendable {
+  package let shape: [Int]
+  package let dtype: DType
+  package let values: Values
 
-  init(_ shape: [Int], _ dtype: DType, _ values: Values) {
+  package init(_ shape: [Int], _ dtype: DType, _ values: Values) {
     self.shape = shape
     self.dtype = dtype
     self.values = values
   }
 
-  init(_ shape: [Int], _ values: Values) { self.init(shape, .float32, values) }
+  package init(_ shape: [Int], _ values: Values) { self.init(shape, .float32, values) }
 }
 
-struct Output: Sendable {
-  let shape: [Int]
-  let dtype: DType
+package struct Output: Sendable {
+  package let shape: [Int]
+  package let dtype: DType
 
-  init(_ shape: [Int], _ dtype: DType = .float32) {
+  package init(_ shape: [Int], _ dtype: DType = .float32) {
     self.shape = shape
     self.dtype = dtype
   }
 }
 
-enum Values: Sendable {
+package enum Values: Sendable {
   case uniform(Double, Double)
   /// Whole numbers, both ends included.
   case integers(Int, Int)
@@ -155,7 +137,7 @@ enum Values: Sendable {
 }
 
 /// How the operands of a trial lie in memory.
-enum Placement: Sendable, Hashable {
+package enum Placement: Sendable, Hashable {
   case dense
   /// Dense, from an odd element on.
   case offset
@@ -219,7 +201,7 @@ enum Placement: Sendable, Hashable {
 }
 
 /// How one operand lies in memory.
-enum Arrangement: Sendable {
+package enum Arrangement: Sendable {
   case dense, offset, transposed, stepped, repeatedFirst, repeatedLast, repeatedPixels,
     steppedTransposed
   case channelsLast, channelsLastPart

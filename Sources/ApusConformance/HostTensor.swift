@@ -2,19 +2,19 @@ import ApusDevice
 import ApusReference
 
 /// The reference device of this suite: the oracle, and the codec of every element type.
-let oracle = ReferenceBackend()
+package let oracle = ReferenceBackend()
 
 /// The byte around and between the elements of every operand; a device that changes one wrote where
 /// it must not.
 let guardByte: UInt8 = 0xA5
 
 /// Values on the host, row-major, with the type they are to have.
-struct HostTensor {
-  let shape: [Int]
-  let dtype: DType
-  var values: [Double]
+package struct HostTensor {
+  package let shape: [Int]
+  package let dtype: DType
+  package var values: [Double]
 
-  init(_ input: Input, seed: Int) {
+  package init(_ input: Input, seed: Int) {
     shape = input.shape
     dtype = input.dtype
     values = input.values.made(count: input.shape.reduce(1, *), seed: seed)
@@ -29,13 +29,13 @@ struct HostTensor {
 }
 
 /// An operand with a storage of its own, full of guard bytes off its elements.
-struct Placed {
-  let operand: Operand
+package struct Placed {
+  package let operand: Operand
   /// All bytes of the storage before any command.
-  let bytes: [UInt8]
+  package let bytes: [UInt8]
 
   /// - Parameter tensor: the contents, or nil for guard bytes throughout.
-  init(
+  package init(
     _ shape: [Int], _ dtype: DType, _ arrangement: Arrangement, _ tensor: HostTensor?,
     on device: any Backend
   ) throws {
@@ -62,7 +62,7 @@ struct Placed {
   }
 
   /// All bytes of the storage now.
-  func download(from device: any Backend) throws -> [UInt8] {
+  package func download(from device: any Backend) throws -> [UInt8] {
     var now = bytes
     try now.withUnsafeMutableBytes {
       try device.download(operand.storage, byteOffset: 0, into: $0)
@@ -88,7 +88,7 @@ struct Placed {
   }
 
   /// Whether bytes off the elements differ from the guard byte.
-  func isGuardBroken(in bytes: [UInt8]) -> Bool {
+  package func isGuardBroken(in bytes: [UInt8]) -> Bool {
     var rest = bytes
     let size = operand.dtype.byteCount
     rest.withUnsafeMutableBytes { rest in

@@ -31,7 +31,7 @@ private let rules: [(String, [OptimizerStep.Rule])] = [
   ("adagrad", [.adagrad(epsilon: 1e-10)]),
 ]
 
-let optimizerCases: [OpCase] = rules.map { name, rules in
+package let optimizerCases: [OpCase] = rules.map { name, rules in
   OpCase(
     "optimizerStep \(name)", .rounding(2e-6, "a dozen rounded steps, one root and one quotient"),
     rules.flatMap { rule in

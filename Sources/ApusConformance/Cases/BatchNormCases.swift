@@ -37,7 +37,7 @@ private func variants(_ shape: [Int]) -> [Variant] {
   ]
 }
 
-let batchNormCases: [OpCase] = [
+package let batchNormCases: [OpCase] = [
   OpCase(
     "batchNorm", .rounding(8e-6, "two means over the channel, then a quotient"),
     shapes.flatMap { shape in
