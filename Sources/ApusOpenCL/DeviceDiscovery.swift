@@ -11,6 +11,25 @@ struct DiscoveredDevice: @unchecked Sendable {
   let type: cl_device_type
 }
 
+extension DiscoveredDevice {
+  /// The device in so many parts of equally many compute units. A part lives as long as the process.
+  func parts(_ count: Int) throws -> [DiscoveredDevice] {
+    let units = Int(deviceNumber(device, CL_DEVICE_MAX_COMPUTE_UNITS, as: cl_uint.self) ?? 1)
+    guard count > 0, units >= count else {
+      throw deviceError("a device of \(units) compute units has no \(count) parts")
+    }
+    var properties = [cl_device_partition_property(CL_DEVICE_PARTITION_EQUALLY), units / count, 0]
+    var parts = [cl_device_id?](repeating: nil, count: units / (units / count))
+    var made: cl_uint = 0
+    try check(
+      clCreateSubDevices(device, &properties, cl_uint(parts.count), &parts, &made),
+      "clCreateSubDevices")
+    return parts.prefix(Int(made)).compactMap { part in
+      part.map { DiscoveredDevice(platform: platform, device: $0, type: type) }
+    }
+  }
+}
+
 /// All devices of all platforms: GPUs and accelerators first, CPUs last, otherwise in the
 /// platforms' own order; `opencl:N` is position N of this list.
 func discoverDevices() throws -> [DiscoveredDevice] { try discovery.locked(discoverAlone) }
@@ -19,7 +38,11 @@ func discoverDevices() throws -> [DiscoveredDevice] { try discovery.locked(disco
 /// until that is done: PoCL 3.1 tells it that there are none.
 private let discovery = DeviceLock()
 
-private func discoverAlone() throws -> [DiscoveredDevice] {
+/// All platforms, in the loader's order.
+/// - Throws: `ApusError` that says what to install when there is none.
+func discoverPlatforms() throws -> [cl_platform_id] { try discovery.locked(platformsAlone) }
+
+private func platformsAlone() throws -> [cl_platform_id] {
   var platformCount: cl_uint = 0
   let status = clGetPlatformIDs(0, nil, &platformCount)
   guard status == CL_SUCCESS, platformCount > 0 else {
@@ -32,8 +55,13 @@ private func discoverAlone() throws -> [DiscoveredDevice] {
   }
   var platforms = [cl_platform_id?](repeating: nil, count: Int(platformCount))
   try check(clGetPlatformIDs(platformCount, &platforms, nil), "clGetPlatformIDs")
+  return platforms.compactMap { $0 }
+}
+
+private func discoverAlone() throws -> [DiscoveredDevice] {
+  let platforms = try platformsAlone()
   var found: [DiscoveredDevice] = []
-  for platform in platforms.compactMap({ $0 }) {
+  for platform in platforms {
     var count: cl_uint = 0
     let all = cl_device_type(0xFFFF_FFFF)  // CL_DEVICE_TYPE_ALL
     guard clGetDeviceIDs(platform, all, 0, nil, &count) == CL_SUCCESS, count > 0 else { continue }
@@ -46,7 +74,7 @@ private func discoverAlone() throws -> [DiscoveredDevice] {
   }
   if found.isEmpty {
     throw deviceError(
-      "\(platformCount) OpenCL platform(s) found but no device; check the list of `clinfo -l`")
+      "\(platforms.count) OpenCL platform(s) found but no device; check the list of `clinfo -l`")
   }
   let isCPU = { (device: DiscoveredDevice) in device.type & cl_device_type(CL_DEVICE_TYPE_CPU) != 0
   }

@@ -4,13 +4,13 @@ import Foundation
 ///
 /// Entries are written to a temporary file and renamed, so a concurrent process sees a whole
 /// entry or none; a checksum tells a damaged entry, which counts as missing.
-struct ProgramCache: Sendable {
-  let folder: String
+package struct ProgramCache: Sendable {
+  package let folder: String
 
   private static let magic: [UInt8] = Array("APUSBIN1".utf8)
 
   /// `$APUS_CACHE/programs`, `$XDG_CACHE_HOME/apus/programs` or `~/.cache/apus/programs`.
-  init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+  package init(environment: [String: String] = ProcessInfo.processInfo.environment) {
     func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
     if let own = value("APUS_CACHE") {
       folder = own + "/programs"
@@ -21,10 +21,16 @@ struct ProgramCache: Sendable {
     }
   }
 
+  /// In `programs` of a folder of the caller's, or where the environment says.
+  init(root: String?) {
+    self.init(
+      environment: root.map { ["APUS_CACHE": $0] } ?? ProcessInfo.processInfo.environment)
+  }
+
   func path(key: String) -> String { "\(folder)/\(key).bin" }
 
   /// The stored binary, or nil if there is none or the entry is damaged.
-  func load(key: String) -> [UInt8]? {
+  package func load(key: String) -> [UInt8]? {
     guard let file = fopen(path(key: key), "rb") else { return nil }
     defer { fclose(file) }
     var header = [UInt8](repeating: 0, count: 24)
@@ -39,7 +45,7 @@ struct ProgramCache: Sendable {
   }
 
   /// Stores a binary; a cache that cannot be written only costs the next start a build.
-  func store(key: String, binary: [UInt8]) {
+  package func store(key: String, binary: [UInt8]) {
     try? FileManager.default.createDirectory(
       atPath: folder, withIntermediateDirectories: true)
     let temporary = "\(folder)/\(key).\(getpid()).\(UInt64.random(in: 0...UInt64.max)).tmp"
@@ -52,6 +58,35 @@ struct ProgramCache: Sendable {
       unlink(temporary)
       return
     }
+  }
+
+  /// What lies in the folder.
+  package struct Census: Sendable {
+    package var count = 0
+    package var byteCount = 0
+    /// Names of entries that are not what was written.
+    package var damaged: [String] = []
+    /// Files whose writer ended before it was done.
+    package var leftovers = 0
+  }
+
+  /// Reads every entry.
+  package func census() -> Census {
+    var census = Census()
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    for name in names.sorted() {
+      let attributes = try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
+      census.byteCount += (attributes?[.size] as? Int) ?? 0
+      if name.hasSuffix(".tmp") {
+        // One that is being written now is not left over.
+        let age = (attributes?[.modificationDate] as? Date).map { -$0.timeIntervalSinceNow } ?? 0
+        if age > 60 { census.leftovers += 1 }
+      } else if name.hasSuffix(".bin") {
+        census.count += 1
+        if load(key: String(name.dropLast(4))) == nil { census.damaged.append(name) }
+      }
+    }
+    return census
   }
 
   /// 128 bits as hexadecimal digits: two FNV-1a passes with different offsets over all parts.
