@@ -40,7 +40,7 @@ lint:
 	@scripts/lint.sh
 
 format:
-	$(SWIFT) format --in-place --recursive Package.swift Kernels Sources Tests Benchmarks Examples
+	$(SWIFT) format --in-place --recursive Package.swift Kernels Sources Tests Examples
 
 docs:
 	scripts/docs.sh

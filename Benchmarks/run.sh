@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Builds the benchmark and the peers that are installed, runs them side by side, writes
-# Benchmarks/results/<cpu>.json and .md. Arguments go to the benchmark (see --help).
+# Benchmarks/results/<cpu>.json and .md. Arguments go to `apus bench` (see its --help).
 set -euo pipefail
 cd "$(dirname "$0")"
 # These settings make OpenBLAS, and so every peer built on it, run kernels of another processor.
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-swift build -c release --product apus-bench
 (cd .. && swift build -c release --product apus)
 mkdir -p .build/peers
 cc -O2 peers/peer_blas.c -o .build/peers/openblas -lopenblas
@@ -22,4 +21,4 @@ else
   echo "bench: no PyTorch for '$python' (pip install torch, or set APUS_PYTHON); going on without" >&2
   rm -f .build/peers/torch
 fi
-exec .build/release/apus-bench --peers .build/peers --output results --apus ../.build/release/apus "$@"
+exec ../.build/release/apus bench --peers .build/peers --output results --first-step "$@"

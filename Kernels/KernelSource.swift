@@ -37,5 +37,7 @@ public enum KernelSource {
   /// Depthwise convolutions of planes, for CPU kinds.
   public static var depthwisePlanes: [UInt8] { PackageResources.depthwise_planes_cl }
   public static var pooling: [UInt8] { PackageResources.pooling_cl }
+  /// Complete in itself: no prelude.
+  public static var peak: [UInt8] { PackageResources.peak_cl }
   public static var batchNorm: [UInt8] { PackageResources.batchnorm_cl }
 }

@@ -12,7 +12,7 @@ complain() {
 }
 
 swift format lint --strict --parallel --recursive \
-  Package.swift Kernels Sources Tests Benchmarks Examples || failed=1
+  Package.swift Kernels Sources Tests Examples || failed=1
 
 above_seam=(Sources/ApusTensor Sources/ApusNN Sources/ApusOptimizers Sources/ApusData
   Sources/ApusMetrics Sources/ApusTraining)

@@ -2,7 +2,10 @@ import Apus
 
 extension BenchCase {
   static let elementwiseCases: [BenchCase] = [
-    BenchCase(name: "softmax-8192x1000", work: .bytes(2 * 4 * 8192 * 1000)) { device in
+    // A maximum, a difference, an exponential (as one), a sum, a product for each element.
+    BenchCase(
+      name: "softmax-8192x1000", work: .bytes(2 * 4 * 8192 * 1000), counterpart: 5 * 8192 * 1000
+    ) { device in
       let x = try Tensor.normal([8192, 1000], key: RandomKey(1), on: device)
       return {
         let y = try x.softmax(axis: -1)
@@ -10,7 +13,9 @@ extension BenchCase {
         withExtendedLifetime(y) {}
       }
     },
-    BenchCase(name: "add", work: .bytes(3 * 4 * Double(1 << 24))) { device in
+    BenchCase(
+      name: "add", work: .bytes(3 * 4 * Double(1 << 24)), counterpart: Double(1 << 24)
+    ) { device in
       let x = try Tensor.normal([1 << 24], key: RandomKey(1), on: device)
       let y = try Tensor.normal([1 << 24], key: RandomKey(2), on: device)
       return {
@@ -20,7 +25,9 @@ extension BenchCase {
       }
     },
     // Four operations that must read two tensors and write one.
-    BenchCase(name: "chain", work: .bytes(3 * 4 * Double(1 << 22))) { device in
+    BenchCase(
+      name: "chain", work: .bytes(3 * 4 * Double(1 << 22)), counterpart: 4 * Double(1 << 22)
+    ) { device in
       let x = try Tensor.normal([1 << 22], key: RandomKey(1), on: device)
       let y = try Tensor.normal([1 << 22], key: RandomKey(2), on: device)
       return {
@@ -30,7 +37,9 @@ extension BenchCase {
       }
     },
     // GELU written out: eight operations that must read one tensor and write one.
-    BenchCase(name: "gelu-by-hand", work: .bytes(2 * 4 * Double(1 << 24))) { device in
+    BenchCase(
+      name: "gelu-by-hand", work: .bytes(2 * 4 * Double(1 << 24)), counterpart: 8 * Double(1 << 24)
+    ) { device in
       let x = try Tensor.normal([1 << 24], key: RandomKey(1), on: device)
       return {
         let cube = try x * x * x

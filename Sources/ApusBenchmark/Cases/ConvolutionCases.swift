@@ -26,6 +26,15 @@ private struct Shape {
     return 2 * Double(batch * filters * out * out) * Double(channels / groups * kernel * kernel)
   }
 
+  /// Of images, weights and results, each once.
+  var bytes: Double {
+    let out = (side + 2 * padding - kernel) / stride + 1
+    return 4
+      * Double(
+        batch * channels * side * side + filters * channels / groups * kernel * kernel
+          + batch * filters * out * out)
+  }
+
   func tensors(on device: Device) throws -> [Tensor] {
     var x = try Tensor.normal([batch, channels, side, side], key: RandomKey(1), on: device)
     // Pooling of single pixels changes the memory order alone.
@@ -58,7 +67,9 @@ extension BenchCase {
   static let convolutionCases: [BenchCase] = shapes.flatMap { [forward($0), gradients($0)] }
 
   private static func forward(_ shape: Shape) -> BenchCase {
-    BenchCase(name: "conv-\(shape.name)", work: .flops(shape.flops)) { device in
+    BenchCase(
+      name: "conv-\(shape.name)", work: .flops(shape.flops), counterpart: shape.bytes
+    ) { device in
       let operands = try shape.tensors(on: device)
       return {
         _ = try shape.run(operands[0], operands[1], operands[2])

@@ -2,20 +2,20 @@ import Foundation
 
 /// Another library in a process of its own, spoken to line by line so that its turns can be
 /// interleaved with ours.
-final class Peer {
+package final class Peer {
   struct Introduction: Decodable {
     let name: String
     let version: String
   }
 
-  let name: String
-  let version: String
+  package let name: String
+  package let version: String
   private let process: Process
   private let input: FileHandle
   private let output: FileHandle
   private var pending = Data()
 
-  init(executable: URL) throws {
+  package init(executable: URL) throws {
     process = Process()
     process.executableURL = executable
     let (toPeer, fromPeer) = (Pipe(), Pipe())
@@ -37,7 +37,7 @@ final class Peer {
       [Double].self, from: Peer.line(from: output, pending: &pending))
   }
 
-  func end() {
+  package func end() {
     try? input.close()
     process.waitUntilExit()
   }

@@ -1,9 +1,9 @@
 import Apus
 
 /// One thing to time, the same on every device and for every peer that knows its name.
-struct BenchCase: Sendable {
+package struct BenchCase: Sendable {
   /// What the figure is compared with.
-  enum Work: Sendable {
+  package enum Work: Sendable {
     /// Floating-point operations of one run; the share is of the measured FMA peak.
     case flops(Double)
     /// Bytes that must move in one run; the share is of the measured copy bandwidth.
@@ -13,15 +13,27 @@ struct BenchCase: Sendable {
     case none
   }
 
-  let name: String
+  package let name: String
   let work: Work
+  /// What decides where a case stands under the roofline: bytes that must move in a run whose work is
+  /// counted in operations, operations of one counted in bytes. Nil where it is many kernels.
+  var counterpart: Double?
   /// Whether only the host's time counts: the run does not wait, and what is left in the queue is
   /// worked off unmeasured.
   var isHostTime = false
   /// Sets up on a device and returns what one run does; a run ends when the device has finished.
   let prepare: @Sendable (Device) throws -> () throws -> Void
 
-  static let all: [BenchCase] =
+  /// Operations for each byte that must move.
+  var intensity: Double? {
+    switch (work, counterpart) {
+    case (.flops(let flops), let bytes?) where bytes > 0: flops / bytes
+    case (.bytes(let bytes), let flops?) where bytes > 0: flops / bytes
+    default: nil
+    }
+  }
+
+  package static let all: [BenchCase] =
     gemmCases + elementwiseCases + convolutionCases + resNetCases + recurrentCases + [
       .mlpStep, .cnnStep, .smallOperations, .smallOperationsHost,
     ]

@@ -7,7 +7,10 @@ extension BenchCase {
 
   /// `[M, K] · [K, N]`, peers call it `gemm-MxNxK`.
   static func gemm(_ m: Int, _ n: Int, _ k: Int) -> BenchCase {
-    BenchCase(name: "gemm-\(m)x\(n)x\(k)", work: .flops(2 * Double(m * n * k))) { device in
+    BenchCase(
+      name: "gemm-\(m)x\(n)x\(k)", work: .flops(2 * Double(m * n * k)),
+      counterpart: 4 * Double(m * k + k * n + m * n)
+    ) { device in
       let a = try Tensor.uniform([m, k], key: RandomKey(1), on: device)
       let b = try Tensor.uniform([k, n], key: RandomKey(2), on: device)
       return {

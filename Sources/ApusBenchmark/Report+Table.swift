@@ -1,0 +1,58 @@
+import Foundation
+
+extension Report {
+  /// A head and a row per case and device: time, rate, share of the roofline, then how many times as
+  /// fast as the first device, as each peer, and as in an earlier report the case is.
+  package func table(comparedWith earlier: Report? = nil) -> [[String]] {
+    let peers = runners(peers: true)
+    let devices = runners(peers: false)
+    var head = ["case", "device", "ms", "rate", "share"]
+    if devices.count > 1 { head.append("× \(devices[0])") }
+    head += peers.map { "× \($0)" }
+    if earlier != nil { head.append("× before") }
+    var table = [head]
+    for row in rows where !row.isPeer {
+      func speedUp(over other: Row?) -> String {
+        other.map { format($0.medianMilliseconds / row.medianMilliseconds) } ?? "–"
+      }
+      var cells = [
+        row.name, row.runner, format(row.medianMilliseconds),
+        row.rate.map { "\(format($0)) \(row.unit ?? "")" } ?? "–",
+        row.share.map { "\(Int(($0 * 100).rounded())) %" } ?? "–",
+      ]
+      if devices.count > 1 { cells.append(speedUp(over: self.row(row.name, devices[0]))) }
+      cells += peers.map { speedUp(over: self.row(row.name, $0)) }
+      if let earlier { cells.append(speedUp(over: earlier.row(row.name, row.runner))) }
+      table.append(cells)
+    }
+    return table
+  }
+
+  /// What the shares are of, in a sentence.
+  package var limits: String {
+    let cards = (rooflines ?? [:]).sorted { $0.key < $1.key }.map {
+      ", \($0.key) \(format($0.value.flops)) GFLOP/s and \(format($0.value.bandwidth)) GB/s"
+    }.joined()
+    return """
+      FMA peak \(format(fmaPeak)) GFLOP/s, copy bandwidth \(format(copyBandwidth)) GB/s\(cards), best \
+      medians of this run; shares are of what the same rounds measured.
+      """
+  }
+
+  package func markdown(comparedWith earlier: Report? = nil) -> String {
+    let used = versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+      .joined(separator: ", ")
+    let table = table(comparedWith: earlier)
+    let lines = table.map { "| " + $0.joined(separator: " | ") + " |" }
+    let rule = "|" + String(repeating: "---|", count: table[0].count)
+    return """
+      # \(processor), \(threads) threads
+
+      \(limits) \(used). Medians of interleaved rounds; a ratio above 1 means that this device is
+      faster.
+
+      \(([lines[0], rule] + lines.dropFirst()).joined(separator: "\n"))
+
+      """
+  }
+}
