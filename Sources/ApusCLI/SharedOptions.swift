@@ -7,12 +7,46 @@ struct DeviceOptions: ParsableArguments {
   @Option(help: "Where to compute: auto, cpu, opencl, opencl:N or reference.")
   var device = "auto"
 
+  @OptionGroup var memory: MemoryOptions
+
   /// Opens the device; for `auto` says on standard error what was chosen and why.
   func open(quiet: Bool) throws -> Device {
-    guard device == "auto" else { return try Devices.named(device) }
+    guard device == "auto" else { return memory.limited(try Devices.named(device)) }
     let (chosen, reason) = try Devices.automatic()
     if !quiet { Console.note("device: \(chosen) (\(reason))") }
-    return chosen
+    return memory.limited(chosen)
+  }
+}
+
+/// `--memory-limit`, the same everywhere.
+struct MemoryOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The most memory of the device to take, such as 2GiB or 800MB. Default: what it has.",
+      discussion: """
+        Counts tensors and what is kept for reuse; the latter is given back before a request is refused.
+        """),
+    transform: { text in
+      guard let size = ByteSize(text) else {
+        throw ValidationError(
+          "'\(text)' is no amount of memory; write 2GiB, 800MB or a number of bytes")
+      }
+      return size
+    })
+  var memoryLimit: ByteSize?
+
+  func limited(_ device: Device) -> Device {
+    if let memoryLimit { device.limitMemory(to: memoryLimit.bytes) }
+    return device
+  }
+
+  /// Says how close a run came to the limit, where there is one.
+  func report(_ device: Device) {
+    guard let memoryLimit else { return }
+    let counters = device.counters
+    Console.note(
+      "memory of \(device): at most \(ByteSize(counters.peakBytesInUse)) in use of \(memoryLimit), "
+        + "\(ByteSize(counters.bytesCached)) kept for reuse, given back \(counters.returns) times")
   }
 }
 

@@ -150,7 +150,9 @@ struct Train: ParsableCommand {
     job.resume = saving.resume
     job.initialWeights = transfer.initFrom
     job.isQuiet = quiet
-    let outcome = try job.run(on: try device.open(quiet: quiet))
+    let opened = try device.open(quiet: quiet)
+    let outcome = try job.run(on: opened)
+    if !quiet { device.memory.report(opened) }
     if outcome.wasCancelled { throw ExitCode(130) }
   }
 }

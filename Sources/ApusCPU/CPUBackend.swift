@@ -38,10 +38,14 @@ public final class CPUBackend: Backend {
     counters.poolHits = read.pool_hits
     counters.bytesInUse = read.bytes_in_use
     counters.peakBytesInUse = read.peak_bytes_in_use
+    counters.bytesCached = read.bytes_cached
+    counters.returns = read.returns
     counters.launches = launches.load(ordering: .relaxed)
     counters.synchronizations = synchronizations.load(ordering: .relaxed)
     return counters
   }
+
+  public func limitMemory(to byteCount: Int?) { memory.limit(to: byteCount) }
 
   public func allocate(byteCount: Int) throws -> Storage {
     CPUStorage(block: try memory.take(byteCount), byteCount: byteCount, memory: memory)
@@ -73,8 +77,12 @@ public final class CPUBackend: Backend {
 
   public func enqueue(_ command: Command) throws {
     launches.add(1, ordering: .relaxed)
-    if try joins(command) { return }
-    try perform(command)
+    do {
+      if try joins(command) { return }
+      try perform(command)
+    } catch let error as ApusError {
+      throw error.asking(for: command.operation.name)
+    }
   }
 
   private func checkRange(_ offset: Int, _ count: Int, _ storage: Storage, _ name: String) throws {

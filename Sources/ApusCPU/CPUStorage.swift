@@ -1,5 +1,6 @@
 import ApusDevice
 import CVector
+import Synchronization
 
 /// The caching pool behind a backend; it lives as long as a storage does.
 // @unchecked: the pool takes its own lock in every call.
@@ -7,12 +8,21 @@ final class MemoryPool: @unchecked Sendable {
   private let pool: OpaquePointer
   /// Commands that have yet to write to blocks of the pool.
   let chain = ElementwiseChain()
+  /// What the machine has, and the limit below it that a user set.
+  private let largest: Int
+  private let userLimit = Mutex<Int?>(nil)
 
   init(limit: Int) throws {
     guard let pool = apus_memory_create(limit) else {
       throw ApusError(.outOfMemory, operation: "cpu", "no memory for the bookkeeping of the pool")
     }
     self.pool = pool
+    largest = limit
+  }
+
+  func limit(to byteCount: Int?) {
+    userLimit.withLock { $0 = byteCount }
+    apus_memory_set_limit(pool, min(byteCount ?? largest, largest))
   }
 
   deinit { apus_memory_destroy(pool) }
@@ -24,12 +34,13 @@ final class MemoryPool: @unchecked Sendable {
     // What waits may hold on to memory that nobody else needs.
     chain.run()
     guard let block = apus_memory_take(pool, byteCount) else {
-      throw ApusError(
-        byteCount < 0 ? .value : .outOfMemory, operation: "allocate",
-        """
-        device 'cpu' cannot give \(byteCount) bytes (\(counters.bytes_in_use) are in use); use \
-        smaller batches or release tensors
-        """)
+      if byteCount < 0 {
+        throw ApusError(.value, operation: "allocate", "\(byteCount) bytes cannot be allocated")
+      }
+      throw MemoryShortage(
+        device: "cpu", asked: byteCount, inUse: counters.bytes_in_use,
+        limit: userLimit.withLock { $0 }, reason: "the machine has \(ByteSize(largest))"
+      ).error
     }
     return block
   }

@@ -10,6 +10,9 @@ public protocol Backend: AnyObject, Sendable {
   /// see `[N, C, H, W]` either way; the strides say the rest.
   var prefersChannelsLast: Bool { get }
 
+  /// The most memory that storages, and what the pool keeps for reuse, may take together; nil for what
+  /// the device has. What is kept is given back before a request is refused.
+  func limitMemory(to byteCount: Int?)
   /// Memory of at least `byteCount` bytes, contents undefined, from the device's pool.
   func allocate(byteCount: Int) throws -> Storage
   /// Copies host bytes into `storage` in queue order; `bytes` may be freed on return.
@@ -61,6 +64,10 @@ public struct DeviceCounters: Sendable, Hashable {
   public var poolHits = 0
   public var bytesInUse = 0
   public var peakBytesInUse = 0
+  /// Bytes that the pool keeps for reuse.
+  public var bytesCached = 0
+  /// Times the pool gave what it kept back to system or driver, because memory was short.
+  public var returns = 0
   /// Commands or kernels started.
   public var launches = 0
   /// Times the host waited for the device.

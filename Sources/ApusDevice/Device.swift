@@ -13,6 +13,10 @@ public final class Device: Sendable, Hashable, CustomStringConvertible {
 
   public var counters: DeviceCounters { backend.counters }
 
+  /// Limits what tensors of this device, and the memory kept for reuse, may take together; nil lifts
+  /// the limit.
+  public func limitMemory(to byteCount: Int?) { backend.limitMemory(to: byteCount) }
+
   /// Waits until all work enqueued so far is done.
   /// - Throws: `ApusError` of the first failure among that work.
   public func synchronize() throws { try backend.synchronize() }

@@ -4,9 +4,15 @@ import COpenCL
 /// A caching pool of device buffers in size classes; all calls happen under the device's lock.
 ///
 /// A buffer goes back the moment its last owner dies, while commands that use it may still wait
-/// in the queue: the queue is in order, so whatever the next owner enqueues runs after them.
+/// in the queue: the queue is in order, so whatever the next owner enqueues runs after them. What is kept
+/// goes back to the driver when the limit is near or the driver has no more.
 struct BufferPool {
   private let context: cl_context
+  private let device: String
+  /// The largest buffer that the driver makes.
+  private let largest: Int
+  /// Of what is in use and kept together; nil for what the driver gives.
+  private(set) var limit: Int?
   private var free: [[cl_mem]] = Array(repeating: [], count: Self.classCount)
   private(set) var allocations = 0
   private(set) var hits = 0
@@ -14,7 +20,18 @@ struct BufferPool {
   private(set) var peakBytesInUse = 0
   private(set) var bytesCached = 0
 
-  init(context: cl_context) { self.context = context }
+  private(set) var returns = 0
+
+  init(context: cl_context, device: String, largest: Int) {
+    self.context = context
+    self.device = device
+    self.largest = largest
+  }
+
+  mutating func setLimit(_ byteCount: Int?) {
+    limit = byteCount
+    if let byteCount, bytesInUse + bytesCached > byteCount { trim() }
+  }
 
   private static let smallestShift = 8
   private static let classCount = 4 * (64 - smallestShift)
@@ -32,7 +49,16 @@ struct BufferPool {
   /// Whether a request of that size needs nothing of the driver.
   func hasCached(bytes: Int) -> Bool { !free[Self.sizeClass(bytes: bytes).index].isEmpty }
 
+  /// Whether a request that failed may succeed later, when the driver has more.
+  func mayRecover(bytes: Int) -> Bool {
+    let size = Self.sizeClass(bytes: bytes).bytes
+    return bytes <= largest && (limit.map { size <= $0 - bytesInUse } ?? true)
+  }
+
   mutating func take(bytes: Int) throws -> cl_mem {
+    if bytes > largest {
+      throw shortage(bytes, "the largest buffer of the device has \(ByteSize(largest))")
+    }
     let (index, size) = Self.sizeClass(bytes: bytes)
     let buffer: cl_mem
     if let cached = free[index].popLast() {
@@ -40,7 +66,7 @@ struct BufferPool {
       bytesCached -= size
       buffer = cached
     } else {
-      buffer = try create(bytes: size)
+      buffer = try create(bytes: min(size, max(largest, bytes)))
       allocations += 1
     }
     bytesInUse += size
@@ -57,6 +83,7 @@ struct BufferPool {
 
   /// Releases every cached buffer.
   mutating func trim() {
+    if bytesCached > 0 { returns += 1 }
     for index in free.indices {
       for buffer in free[index] { clReleaseMemObject(buffer) }
       free[index].removeAll()
@@ -66,6 +93,10 @@ struct BufferPool {
 
   /// A failed allocation is tried once more after the cached buffers were released.
   private mutating func create(bytes: Int) throws -> cl_mem {
+    if let limit, bytes > limit - bytesInUse - bytesCached {
+      trim()
+      if bytes > limit - bytesInUse { throw shortage(bytes, "") }
+    }
     var status: cl_int = 0
     for attempt in 0..<2 {
       let buffer = clCreateBuffer(
@@ -73,11 +104,11 @@ struct BufferPool {
       if let buffer, status == CL_SUCCESS { return buffer }
       if attempt == 0 { trim() }
     }
-    throw ApusError(
-      .outOfMemory, operation: "opencl",
-      """
-      no device memory for \(bytes) bytes (\(statusName(status))); \(bytesInUse) bytes are in use; \
-      use a smaller batch or model
-      """)
+    throw shortage(bytes, statusName(status))
+  }
+
+  private func shortage(_ bytes: Int, _ reason: String) -> ApusError {
+    MemoryShortage(device: device, asked: bytes, inUse: bytesInUse, limit: limit, reason: reason)
+      .error
   }
 }

@@ -54,6 +54,9 @@ struct StepFunction {
 struct ElementwiseChain {
   static let maximumSteps = 16
   static let slotCount = 12
+  /// Bytes of all arguments of the kernel: the list and the addresses.
+  static let argumentSize =
+    MemoryLayout<ChainArguments>.size + slotCount * MemoryLayout<cl_mem>.size
   /// Elements that a work-item on a CPU takes at a time.
   static let block = 256
   private static let (memory, splat, constant) = (UInt8(16), UInt8(32), UInt8(64))

@@ -2,6 +2,12 @@ import ApusDevice
 
 extension OpenCLBackend {
   public func enqueue(_ command: Command) throws {
+    do { try run(command) } catch let error as ApusError where error.kind == .outOfMemory {
+      try enqueueHalves(command, error)
+    }
+  }
+
+  private func run(_ command: Command) throws {
     let (inputs, outputs) = (command.inputs, command.outputs)
     switch command.operation {
     case .fill(let value): try fill(value, outputs[0])

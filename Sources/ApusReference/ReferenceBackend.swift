@@ -21,6 +21,8 @@ public final class ReferenceBackend: Backend {
 
   public var counters: DeviceCounters { pool.counters }
 
+  public func limitMemory(to byteCount: Int?) { pool.limitMemory(to: byteCount) }
+
   public func allocate(byteCount: Int) throws -> Storage { try pool.take(byteCount) }
 
   public func upload(

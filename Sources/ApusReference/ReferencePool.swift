@@ -10,6 +10,24 @@ final class ReferencePool: @unchecked Sendable {
 
   var counters: DeviceCounters { lock.withLock { state } }
 
+  private var limit: Int?
+
+  func limitMemory(to byteCount: Int?) {
+    lock.withLock {
+      limit = byteCount
+      if let byteCount, state.bytesInUse + state.bytesCached > byteCount { giveBack() }
+    }
+  }
+
+  /// Returns what is kept to the system; under the lock.
+  private func giveBack() {
+    guard state.bytesCached > 0 else { return }
+    for list in free.values { for base in list { Foundation.free(base) } }
+    free = [:]
+    state.bytesCached = 0
+    state.returns += 1
+  }
+
   func count(launches: Int = 0, synchronizations: Int = 0) {
     lock.withLock {
       state.launches += launches
@@ -27,15 +45,22 @@ final class ReferencePool: @unchecked Sendable {
     let size = Self.roundedSize(byteCount)
     return try lock.withLock {
       let base: UnsafeMutableRawPointer
+      func shortage(_ reason: String) -> ApusError {
+        MemoryShortage(
+          device: "reference", asked: byteCount, inUse: state.bytesInUse, limit: limit,
+          reason: reason
+        ).error
+      }
       if let cached = free[size]?.popLast() {
         state.poolHits += 1
+        state.bytesCached -= size
         base = cached
       } else {
-        guard let fresh = malloc(size) else {
-          throw ApusError(
-            .outOfMemory, operation: "allocate",
-            "the system has no memory for \(byteCount) bytes; use smaller shapes or batches")
+        if let limit, size > limit - state.bytesInUse - state.bytesCached {
+          giveBack()
+          if size > limit - state.bytesInUse { throw shortage("") }
         }
+        guard let fresh = malloc(size) else { throw shortage("the system has none") }
         state.allocations += 1
         base = fresh
       }
@@ -50,6 +75,7 @@ final class ReferencePool: @unchecked Sendable {
     lock.withLock {
       free[size, default: []].append(base)
       state.bytesInUse -= size
+      state.bytesCached += size
     }
   }
 

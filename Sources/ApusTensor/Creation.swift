@@ -57,7 +57,10 @@ extension Tensor {
 
   private static func uploaded(_ bytes: UnsafeRawBufferPointer, to device: Device) throws -> Storage
   {
-    let storage = try device.backend.allocate(byteCount: bytes.count)
+    let storage: Storage
+    do { storage = try device.backend.allocate(byteCount: bytes.count) } catch let error
+      as ApusError
+    { throw error.asking(for: "upload", [bytes.count], .uint8) }
     if !bytes.isEmpty { try device.backend.upload(bytes, to: storage, byteOffset: 0) }
     return storage
   }

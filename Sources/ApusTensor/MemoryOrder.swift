@@ -5,8 +5,20 @@ import ApusDevice
 
 extension Tensor {
   /// An empty `[N, C, H, W]` in the memory order that the device's convolutions prefer.
-  static func featureMap(_ shape: [Int], _ dtype: DType, on device: Device) throws -> Tensor {
-    Tensor(try device.backend.featureMap(shape, dtype), on: device)
+  ///
+  /// - Parameter file: That of the operation whose result it will hold, named where memory is short.
+  static func featureMap(
+    _ shape: [Int], _ dtype: DType, on device: Device, file: StaticString = #fileID
+  ) throws -> Tensor {
+    do {
+      return Tensor(try device.backend.featureMap(shape, dtype), on: device)
+    } catch let error as ApusError { throw error.asking(for: operation(in: file), shape, dtype) }
+  }
+
+  /// One operation is one file, so the file's name is the operation's.
+  static func operation(in file: StaticString) -> String {
+    let name = "\(file)".split(separator: "/").last?.split(separator: ".").first ?? "allocate"
+    return name.prefix(1).lowercased() + name.dropFirst()
   }
 
   /// An empty `[N, C, H, W]` for the result of a convolution of images that lie like `like`, or for
@@ -36,7 +48,7 @@ extension Tensor {
     _ operation: Operation, _ a: Operand, _ b: Operand, dtype: DType, on device: Device
   ) throws -> Tensor {
     if a.layout.isContiguous && b.layout.isContiguous {
-      let out = try device.backend.temporary(a.layout.shape, dtype)
+      let out = try device.backend.temporary(a.layout.shape, dtype, for: operation)
       try device.backend.enqueue(Command(operation, inputs: [a, b], outputs: [out]))
       return Tensor(out, on: device)
     }
@@ -62,17 +74,17 @@ extension Tensor {
       let inputs = operands.map {
         $0.with(Layout(contiguous: [first.count], offset: $0.layout.offset))
       }
-      let out = try backend.temporary([first.count], dtype)
+      let out = try backend.temporary([first.count], dtype, for: operation)
       try backend.enqueue(Command(operation, inputs: inputs, outputs: [out]))
       return Tensor(out.with(Layout(channelsLast: first.shape)), on: device)
     }
     guard let order = Layout.permutedOrder(operands.map(\.layout)) else {
-      let out = try backend.temporary(first.shape, dtype)
+      let out = try backend.temporary(first.shape, dtype, for: operation)
       try backend.enqueue(Command(operation, inputs: operands, outputs: [out]))
       return Tensor(out, on: device)
     }
     let inputs = operands.map { $0.with($0.layout.permuted(order)) }
-    let out = try backend.temporary(inputs[0].shape, dtype)
+    let out = try backend.temporary(inputs[0].shape, dtype, for: operation)
     try backend.enqueue(Command(operation, inputs: inputs, outputs: [out]))
     return Tensor(out.with(out.layout.permuted(order.inversePermutation)), on: device)
   }

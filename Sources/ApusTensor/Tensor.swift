@@ -49,8 +49,14 @@ public struct Tensor: Sendable {
 
 extension Tensor {
   /// A new contiguous tensor, contents undefined until a command fills it.
-  static func allocated(_ shape: [Int], _ dtype: DType, on device: Device) throws -> Tensor {
-    Tensor(try device.backend.temporary(shape, dtype), on: device)
+  ///
+  /// - Parameter file: That of the operation which will fill it, named where memory is short.
+  static func allocated(
+    _ shape: [Int], _ dtype: DType, on device: Device, file: StaticString = #fileID
+  ) throws -> Tensor {
+    do {
+      return Tensor(try device.backend.temporary(shape, dtype), on: device)
+    } catch let error as ApusError { throw error.asking(for: operation(in: file), shape, dtype) }
   }
 
   /// Runs one command with one output.
@@ -58,7 +64,7 @@ extension Tensor {
   static func run(
     _ operation: Operation, _ x: Tensor, shape: [Int], dtype: DType
   ) throws -> Tensor {
-    let out = try x.device.backend.temporary(shape, dtype)
+    let out = try x.device.backend.temporary(shape, dtype, for: operation)
     try x.device.backend.enqueue(Command(operation, inputs: [x.operand], outputs: [out]))
     return Tensor(out, on: x.device)
   }
@@ -67,7 +73,7 @@ extension Tensor {
     _ operation: Operation, _ inputs: [Tensor], shape: [Int], dtype: DType
   ) throws -> Tensor {
     let device = try commonDevice(inputs, operation)
-    let out = try device.backend.temporary(shape, dtype)
+    let out = try device.backend.temporary(shape, dtype, for: operation)
     try device.backend.enqueue(
       Command(operation, inputs: inputs.map(\.operand), outputs: [out]))
     return Tensor(out, on: device)
@@ -83,26 +89,4 @@ extension Tensor {
     }
     return device
   }
-}
-
-extension Operation {
-  /// The bare name for messages: `gemm`, `softmax`.
-  var name: String {
-    switch self {
-    case .unary(let op): "\(op)".prefixName
-    case .unaryBackward(let op): "\(op)".prefixName + " (gradient)"
-    case .binary(let op): "\(op)"
-    case .scalar(let op, _, _): "\(op)"
-    case .compare(let op): "\(op)"
-    case .ternary(let op): "\(op)"
-    case .reduce(let op, _): "\(op)"
-    case .argReduce(let op, _): "arg-\(op)"
-    default: "\(self)".prefixName
-    }
-  }
-}
-
-extension String {
-  /// The part before the first parenthesis.
-  fileprivate var prefixName: String { String(prefix { $0 != "(" }) }
 }

@@ -1,5 +1,5 @@
 // A caching pool of blocks: a block given back is kept for the next request of its size class, so that
-// nothing is asked of the system in steady state. There are four classes to an octave. The list of free
+// nothing is asked of the system in steady state. What is kept goes back when the limit is near. There are four classes to an octave. The list of free
 // blocks runs through the blocks themselves.
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
@@ -48,12 +48,21 @@ apus_memory *apus_memory_create(ptrdiff_t limit) {
 }
 
 static void release_cached(apus_memory *memory) {
+  if (memory->counters.bytes_cached > 0) memory->counters.returns++;
+  memory->counters.bytes_cached = 0;
   for (int class = 0; class < CLASSES; class++)
     while (memory->free[class]) {
       node *block = memory->free[class];
       memory->free[class] = block->next;
       free(block);
     }
+}
+
+void apus_memory_set_limit(apus_memory *memory, ptrdiff_t limit) {
+  pthread_mutex_lock(&memory->lock);
+  memory->limit = limit;
+  if (memory->counters.bytes_in_use + memory->counters.bytes_cached > limit) release_cached(memory);
+  pthread_mutex_unlock(&memory->lock);
 }
 
 void apus_memory_destroy(apus_memory *memory) {
@@ -86,7 +95,10 @@ void *apus_memory_take(apus_memory *memory, ptrdiff_t bytes) {
   if (block) {
     memory->free[class] = block->next;
     memory->counters.pool_hits++;
+    memory->counters.bytes_cached -= (ptrdiff_t)rounded;
   } else {
+    const ptrdiff_t held = memory->counters.bytes_in_use + memory->counters.bytes_cached;
+    if ((ptrdiff_t)rounded > memory->limit - held) release_cached(memory);
     block = ask_system(rounded);
     if (!block) {
       release_cached(memory);
@@ -110,6 +122,7 @@ void apus_memory_give(apus_memory *memory, void *block, ptrdiff_t bytes) {
   ((node *)block)->next = memory->free[class];
   memory->free[class] = block;
   memory->counters.bytes_in_use -= (ptrdiff_t)rounded;
+  memory->counters.bytes_cached += (ptrdiff_t)rounded;
   pthread_mutex_unlock(&memory->lock);
 }
 

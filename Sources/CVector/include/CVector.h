@@ -40,12 +40,14 @@ void apus_limit_threads(int threads);
 typedef struct apus_memory apus_memory;
 
 typedef struct {
-  ptrdiff_t allocations, pool_hits, bytes_in_use, peak_bytes_in_use;
+  ptrdiff_t allocations, pool_hits, bytes_in_use, peak_bytes_in_use, bytes_cached, returns;
 } apus_memory_counters;
 
-/// A pool that hands out no more than `limit` bytes at a time.
+/// A pool whose blocks, handed out and kept for reuse, are no more than `limit` bytes together.
 apus_memory *_Nullable apus_memory_create(ptrdiff_t limit);
 void apus_memory_destroy(apus_memory *_Nonnull memory);
+/// Sets another limit, and returns what is kept to the system if both together are more.
+void apus_memory_set_limit(apus_memory *_Nonnull memory, ptrdiff_t limit);
 /// At least `bytes` bytes aligned to 128, or NULL.
 void *_Nullable apus_memory_take(apus_memory *_Nonnull memory, ptrdiff_t bytes);
 void apus_memory_give(apus_memory *_Nonnull memory, void *_Nonnull block, ptrdiff_t bytes);
