@@ -16,8 +16,8 @@ struct ApusCommand: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Train.self, Evaluate.self, Predict.self, Generate.self, Explain.self,
-      Import.self, ListDevices.self,
-      Summary.self, Presets.self, Demo.self, AugmentPreview.self,
+      Train.self, Evaluate.self, Predict.self, Generate.self, Explain.self, Import.self,
+      ListDevices.self, DoctorCommand.self, SelfTestCommand.self, TuneCommand.self,
+      BenchCommand.self, Summary.self, Presets.self, Demo.self, AugmentPreview.self,
     ])
 }

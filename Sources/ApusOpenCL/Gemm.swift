@@ -72,7 +72,21 @@ extension OpenCLBackend {
   private func multiply(
     _ problem: GemmProblem, _ a: cl_mem, _ b: cl_mem, _ bias: cl_mem, _ out: cl_mem
   ) throws {
-    var plan = GemmPlan(problem, on: description)
+    let choice = tuning.isEmpty ? nil : tuning.choice(problem.tuningKey).flatMap(GemmChoice.init)
+    if let lightTuner, choice == nil {
+      return try lightTuner.run(problem, problem.tuningKey, on: self) { problem, plan, other in
+        try multiply(problem, plan, a, b, bias, other ?? out)
+      }
+    }
+    try multiply(problem, GemmPlan(problem, on: description, choice: choice), a, b, bias, out)
+  }
+
+  /// By a given plan.
+  func multiply(
+    _ problem: GemmProblem, _ plan: GemmPlan, _ a: cl_mem, _ b: cl_mem, _ bias: cl_mem,
+    _ out: cl_mem
+  ) throws {
+    var plan = plan
     let (s, v) = plan.isTransposed ? (b, a) : (a, b)
     guard plan.arguments.parts > 1 else {
       return try launch(plan, s, v, bias, out)

@@ -21,9 +21,42 @@ extension GemmPlan {
     let turned = problem.transposed
     let straightBlocks = GemmBlocks(problem, device)
     let turnedBlocks = GemmBlocks(turned, device)
-    isTransposed = turnedBlocks.cycles < straightBlocks.cycles
-    let blocks = isTransposed ? turnedBlocks : straightBlocks
-    let view = isTransposed ? turned : problem
+    if turnedBlocks.cycles < straightBlocks.cycles {
+      self.init(turned, turnedBlocks, isTransposed: true, on: device)
+    } else {
+      self.init(problem, straightBlocks, isTransposed: false, on: device)
+    }
+  }
+
+  /// The blocks that a tuner chose; nil where they do not suit problem or device.
+  init?(cpu problem: GemmProblem, on device: OpenCLDeviceDescription, choice: GemmChoice) {
+    let view = choice.isTransposed ? problem.transposed : problem
+    guard let blocks = GemmBlocks(view, device, choice) else { return nil }
+    self.init(view, blocks, isTransposed: choice.isTransposed, on: device)
+  }
+
+  /// What a tuner may choose from, the most promising by the estimate first.
+  static func candidates(cpu problem: GemmProblem, on device: OpenCLDeviceDescription)
+    -> [GemmChoice]
+  {
+    var found: [(choice: GemmChoice, cycles: Double)] = []
+    for isTransposed in [false, true] {
+      let view = isTransposed ? problem.transposed : problem
+      for blocks in GemmBlocks.all(view, device) {
+        let choice = GemmChoice(
+          isTransposed: isTransposed, height: blocks.height, rows: blocks.rows,
+          columns: blocks.columns, depth: blocks.depth, parts: blocks.parts)
+        if !found.contains(where: { $0.choice == choice }) { found.append((choice, blocks.cycles)) }
+      }
+    }
+    return found.sorted { $0.cycles < $1.cycles }.map(\.choice)
+  }
+
+  private init(
+    _ view: GemmProblem, _ blocks: GemmBlocks, isTransposed: Bool,
+    on device: OpenCLDeviceDescription
+  ) {
+    self.isTransposed = isTransposed
     let panel = device.panelWidth
     arguments = GemmArguments(view)
     arguments.rows = Int32(truncatingIfNeeded: blocks.rows)
@@ -55,10 +88,20 @@ extension OpenCLDeviceDescription {
 
 extension GemmBlocks {
   init(_ problem: GemmProblem, _ device: OpenCLDeviceDescription) {
+    let isDense = problem.s.columnStep == 1
+    self.init(
+      problem, device,
+      height: Self.height(
+        rows: problem.m, panel: device.panelWidth,
+        collide: isDense && problem.s.rowStep % 1024 == 0))
+    choose(problem, device)
+  }
+
+  /// The smallest blocks of a height.
+  private init(_ problem: GemmProblem, _ device: OpenCLDeviceDescription, height: Int) {
     let panel = device.panelWidth
     let isDense = problem.s.columnStep == 1
-    height = Self.height(
-      rows: problem.m, panel: panel, collide: isDense && problem.s.rowStep % 1024 == 0)
+    self.height = height
     // A slice of a panel, two vectors wide, takes at most two thirds of a first-level cache, and the
     // smallest block half of the scratch area.
     let room = device.localMemory / 8 - height * panel - 64
@@ -72,7 +115,50 @@ extension GemmBlocks {
     tileStart = 0
     scratch = 0
     cycles = .infinity
-    choose(problem, device)
+  }
+
+  private static func heights(_ panel: Int) -> [Int] { panel == 32 ? [12, 8, 4] : [6, 4] }
+
+  init?(_ problem: GemmProblem, _ device: OpenCLDeviceDescription, _ choice: GemmChoice) {
+    let panel = device.panelWidth
+    guard Self.heights(panel).contains(choice.height), choice.rows > 0, choice.columns > 0,
+      choice.rows % choice.height == 0, choice.columns % panel == 0, choice.depth > 0,
+      choice.parts > 0, choice.parts <= 64, choice.rows < problem.m + choice.height,
+      choice.columns < problem.n + panel, choice.depth <= max(problem.k, 1),
+      choice.depth == problem.k || choice.depth % 16 == 0
+    else { return nil }
+    self.init(problem, device, height: choice.height)
+    (rows, columns, depth, parts) = (choice.rows, choice.columns, choice.depth, choice.parts)
+    let slices = max(1, (problem.k + depth - 1) / depth)
+    guard parts <= slices else { return nil }
+    measure(problem, panel, slices, max(device.computeUnits, 1))
+    guard scratch <= device.localMemory / 2 else { return nil }
+  }
+
+  /// Every height, width, length and cut, with the usual slices and with half and twice as many.
+  static func all(_ problem: GemmProblem, _ device: OpenCLDeviceDescription) -> [GemmBlocks] {
+    let panel = device.panelWidth
+    var result: [GemmBlocks] = []
+    for height in heights(panel) {
+      let base = GemmBlocks(problem, device, height: height)
+      let usual = max(1, (problem.k + base.depth - 1) / base.depth)
+      for slices in Set([usual, max(1, usual / 2), 2 * usual]).sorted() {
+        let depth = slices == 1 ? max(problem.k, 1) : (problem.k / slices + 16) / 16 * 16
+        for parts in [1, 2, 4, 8] where parts <= slices {
+          for wide in [1, 2, 3, 4, 6, 8, 16] where wide == 1 || (wide - 1) * panel < problem.n {
+            for tall in [1, 2, 3, 4, 6, 8, 12, 16, 32] {
+              let rows = ((problem.m + tall - 1) / tall + height - 1) / height * height
+              let choice = GemmChoice(
+                isTransposed: false, height: height, rows: rows, columns: wide * panel,
+                depth: depth, parts: parts)
+              if let blocks = GemmBlocks(problem, device, choice) { result.append(blocks) }
+              if rows == height { break }
+            }
+          }
+        }
+      }
+    }
+    return result
   }
 
   /// Twelve rows keep 24 accumulators busy, fewer waste less on short matrices. Rows that lie a multiple

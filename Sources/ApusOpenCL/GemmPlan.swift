@@ -56,13 +56,71 @@ struct GemmPlan {
 }
 
 extension GemmPlan {
-  init(_ problem: GemmProblem, on device: OpenCLDeviceDescription) {
-    if device.kind == .gpu {
+  /// - Parameter choice: What a tuner found to be faster than the usual plan; one that does not suit
+  ///   counts as none.
+  init(_ problem: GemmProblem, on device: OpenCLDeviceDescription, choice: GemmChoice? = nil) {
+    if let choice, let plan = GemmPlan(tuned: problem, on: device, choice) {
+      self = plan
+    } else if device.kind == .gpu {
       self.init(gpu: problem, on: device)
     } else if problem.m == 1 || problem.n == 1 {
       self.init(vector: problem, on: device)
     } else {
       self.init(cpu: problem, on: device)
     }
+  }
+
+  private init?(
+    tuned problem: GemmProblem, on device: OpenCLDeviceDescription, _ choice: GemmChoice
+  ) {
+    if device.kind == .gpu {
+      self.init(gpu: problem, on: device, choice: choice)
+    } else if problem.m > 1 && problem.n > 1 {
+      self.init(cpu: problem, on: device, choice: choice)
+    } else {
+      return nil
+    }
+  }
+
+  /// What a tuner may choose from, the most promising first.
+  static func candidates(_ problem: GemmProblem, on device: OpenCLDeviceDescription) -> [GemmChoice]
+  {
+    if device.kind == .gpu { return candidates(gpu: problem) }
+    return problem.m > 1 && problem.n > 1 ? candidates(cpu: problem, on: device) : []
+  }
+}
+
+/// The parameters of a plan: the space that a tuner searches.
+struct GemmChoice: Hashable {
+  var isTransposed: Bool
+  /// Rows of a register tile; on a GPU the edge of a group's tile.
+  var height: Int
+  /// Of a block and of a slice of the depth; a GPU has no choice there.
+  var rows, columns, depth: Int
+  /// Pieces of the depth that are computed apart.
+  var parts: Int
+
+  /// As the database keeps it.
+  var numbers: [Int] { [isTransposed ? 1 : 0, height, rows, columns, depth, parts] }
+}
+
+extension GemmChoice {
+  init?(_ numbers: [Int]) {
+    guard numbers.count == 6 else { return nil }
+    self.init(
+      isTransposed: numbers[0] == 1, height: numbers[1], rows: numbers[2], columns: numbers[3],
+      depth: numbers[4], parts: numbers[5])
+  }
+}
+
+extension GemmProblem {
+  /// What decides which plan is the fastest: extents, and how the operands lie.
+  var tuningKey: TuningKey {
+    func order(_ view: MatrixView) -> Int {
+      (view.columnStep == 1 ? 0 : view.rowStep == 1 ? 1 : 2)
+        + (max(view.rowStep, view.columnStep) % 1024 == 0 ? 4 : 0)
+    }
+    return TuningKey(
+      operation: "gemm", sizes: [m, n, k, batch, order(s), order(v), order(out)])
   }
 }

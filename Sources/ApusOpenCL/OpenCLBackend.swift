@@ -1,5 +1,6 @@
 import ApusDevice
 import COpenCL
+import Foundation
 
 /// A device of an installed OpenCL platform, computing with the kernels under `Kernels/OpenCL`.
 ///
@@ -10,11 +11,24 @@ public final class OpenCLBackend: Backend {
   /// What the driver says of the device.
   public let description: OpenCLDeviceDescription
   let runtime: Runtime
+  /// What the tuner found on this device.
+  package let tuning: TuningTable
+  let lightTuner: LightTuner?
 
   /// Opens device `index` in the order of ``devices()``: GPUs first.
-  /// - Parameter kind: which kernels it runs; nil for those that suit it.
+  /// - Parameters:
+  ///   - kind: Which kernels it runs; nil for those that suit it.
+  ///   - limits: Limits to keep below those of the device.
+  ///   - cacheFolder: Where built programs and what the tuner found are kept; nil for the user's cache.
+  ///   - tunesLightly: Whether products are tuned while the program runs, to the same bits.
+  ///   - optimizes: Whether the driver's compiler optimises; without, a driver whose optimiser is wrong
+  ///     computes right.
   /// - Throws: `ApusError` when there is no platform, no device, or fewer devices.
-  public init(index: Int = 0, kind: OpenCLDeviceDescription.Kind? = nil) throws {
+  public init(
+    index: Int = 0, kind: OpenCLDeviceDescription.Kind? = nil, optimizes: Bool = true,
+    limits: OpenCLLimits = OpenCLLimits(), cacheFolder: String? = nil,
+    tunesLightly: Bool = OpenCLBackend.tunesLightly
+  ) throws {
     let found = try discoverDevices()
     guard found.indices.contains(index) else {
       throw deviceError(
@@ -23,10 +37,43 @@ public final class OpenCLBackend: Backend {
         \(found.indices.map { "'opencl:\($0)'" }.joined(separator: ", "))
         """)
     }
-    runtime = try Runtime(found[index], kind: kind)
+    let cache = ProgramCache(root: cacheFolder)
+    runtime = try Runtime(
+      found[index], kind: kind, optimizes: optimizes, limits: limits, cache: cache)
     description = runtime.description
+    tuning = TuningTable(description, beside: cache)
+    lightTuner = tunesLightly ? LightTuner() : nil
     info = Self.info(description, index: index)
   }
+
+  /// Whether the environment asks for tuning while a program runs (`APUS_TUNE=light`).
+  public static var tunesLightly: Bool {
+    ProcessInfo.processInfo.environment["APUS_TUNE"] == "light"
+  }
+
+  /// Opens one of several equal parts of a device, with a queue, memory and units of its own.
+  /// - Throws: `ApusError` where the driver cannot part the device.
+  package init(part: Int, of count: Int, ofDevice index: Int = 0, cacheFolder: String? = nil) throws
+  {
+    let found = try discoverDevices()
+    guard found.indices.contains(index), (0..<count).contains(part) else {
+      throw deviceError("there is no part \(part) of \(count) of 'opencl:\(index)'")
+    }
+    let parts = try found[index].parts(count)
+    guard parts.indices.contains(part) else {
+      throw deviceError("the driver made only \(parts.count) parts of 'opencl:\(index)'")
+    }
+    let cache = ProgramCache(root: cacheFolder)
+    runtime = try Runtime(parts[part], cache: cache)
+    description = runtime.description
+    tuning = TuningTable(description, beside: cache)
+    lightTuner = nil
+    info = Self.info(description, index: index)
+  }
+
+  /// Makes the device fail from now on as a driver does whose device is lost: work is taken and not done,
+  /// and each wait throws.
+  package func injectFailure() { runtime.injectFailure(CL_OUT_OF_RESOURCES) }
 
   /// Every device of every platform, GPUs first; element `N` is `opencl:N`.
   /// - Throws: `ApusError` that says what to install when there is no platform.
@@ -36,11 +83,16 @@ public final class OpenCLBackend: Backend {
     }
   }
 
+  /// What the driver says of every device, in the same order.
+  public static func descriptions() throws -> [OpenCLDeviceDescription] {
+    try discoverDevices().map { try OpenCLDeviceDescription($0) }
+  }
+
   private static func info(_ description: OpenCLDeviceDescription, index: Int) -> DeviceInfo {
     DeviceInfo(
       name: "opencl:\(index)", product: description.name, vendor: description.vendor,
       driver: "\(description.platformName) \(description.driverVersion)",
-      kind: description.kind == .gpu ? .gpu : .cpu, computeUnits: description.computeUnits,
+      kind: description.type, computeUnits: description.computeUnits,
       memoryByteCount: description.globalMemory)
   }
 
@@ -48,6 +100,8 @@ public final class OpenCLBackend: Backend {
 
   /// Kernels read runs of channels, so a pixel is one load.
   public var prefersChannelsLast: Bool { true }
+
+  public func limitMemory(to byteCount: Int?) { runtime.limitMemory(to: byteCount) }
 
   public func allocate(byteCount: Int) throws -> Storage {
     OpenCLStorage(

@@ -22,13 +22,18 @@ final class Runtime: @unchecked Sendable {
   private var boundSlots = ElementwiseChain.slotCount
   /// Why waiting commands could not be launched; thrown by the next call that waits.
   private var chainFailure: (any Error)?
+  /// What the driver is made to answer to everything from now on, in tests of a device that fails.
+  private var injectedStatus: cl_int = CL_SUCCESS
   private var launchCount = 0
   private var synchronizationCount = 0
 
   var isGPU: Bool { description.kind == .gpu }
 
-  init(_ found: DiscoveredDevice, kind: OpenCLDeviceDescription.Kind? = nil) throws {
-    description = try OpenCLDeviceDescription(found, kind: kind)
+  init(
+    _ found: DiscoveredDevice, kind: OpenCLDeviceDescription.Kind? = nil, optimizes: Bool = true,
+    limits: OpenCLLimits = OpenCLLimits(), cache: ProgramCache = ProgramCache()
+  ) throws {
+    description = try OpenCLDeviceDescription(found, kind: kind, limits: limits)
     device = found.device
     var status: cl_int = 0
     var device: cl_device_id? = found.device
@@ -38,9 +43,11 @@ final class Runtime: @unchecked Sendable {
     guard let queue = clCreateCommandQueue(context, found.device, 0, &status), status == CL_SUCCESS
     else { throw failure(status, "clCreateCommandQueue(\(description.name))") }
     self.queue = queue
-    pool = BufferPool(context: context)
+    pool = BufferPool(
+      context: context, device: description.name, largest: description.largestAllocation)
     builder = ProgramBuilder(
-      context: context, device: found.device, description: description, cache: ProgramCache())
+      context: context, device: found.device, description: description, cache: cache,
+      optimizes: optimizes)
     faults = try FaultRecord(context: context, queue: queue)
   }
 
@@ -61,7 +68,14 @@ final class Runtime: @unchecked Sendable {
     try lock.locked {
       // A pool that has to ask the driver may return buffers to it, which the chain may still name.
       if !chain.isEmpty && !pool.hasCached(bytes: bytes) { launchChain() }
-      return try pool.take(bytes: bytes)
+      do { return try pool.take(bytes: bytes) } catch {
+        guard pool.mayRecover(bytes: bytes) else { throw error }
+        // Memory of released buffers comes free when the commands that use them have ended.
+        launchChain()
+        clFinish(queue)
+        pool.trim()
+        return try pool.take(bytes: bytes)
+      }
     }
   }
 
@@ -69,6 +83,13 @@ final class Runtime: @unchecked Sendable {
     lock.locked {
       if !chain.isEmpty { chain.forget(buffer) }
       pool.give(buffer, bytes: bytes)
+    }
+  }
+
+  func limitMemory(to byteCount: Int?) {
+    lock.locked {
+      launchChain()
+      pool.setLimit(byteCount)
     }
   }
 
@@ -112,6 +133,14 @@ final class Runtime: @unchecked Sendable {
     }
   }
 
+  /// Waits until the queue is empty, for the clock alone: failures stay for whoever waits next.
+  func drain() throws {
+    try lock.locked {
+      launchChain()
+      try check(clFinish(queue), "clFinish")
+    }
+  }
+
   /// Waits for everything enqueued so far and reports what failed since the last such call.
   func synchronize() throws {
     try lock.locked {
@@ -122,9 +151,13 @@ final class Runtime: @unchecked Sendable {
     }
   }
 
+  /// Makes the device fail from now on: enqueued work is lost, and each wait reports the status.
+  func injectFailure(_ status: cl_int) { lock.locked { injectedStatus = status } }
+
   /// After a wait: frees the staging copies and throws the first error, once.
-  private func settle(_ status: cl_int, _ what: @autoclosure () -> String) throws {
+  private func settle(_ waited: cl_int, _ what: @autoclosure () -> String) throws {
     staging.releaseAll()
+    let status = injectedStatus == CL_SUCCESS ? waited : injectedStatus
     let fault = try faults.take(queue)
     if let failure = chainFailure {
       chainFailure = nil
@@ -190,6 +223,7 @@ final class Runtime: @unchecked Sendable {
     set(&arguments)
     var size = size
     var status = arguments.status
+    if injectedStatus != CL_SUCCESS { return }
     if status == CL_SUCCESS {
       status = withUnsafeBytes(of: &size.global) { global in
         withUnsafeBytes(of: &size.local) { local in
@@ -213,7 +247,9 @@ final class Runtime: @unchecked Sendable {
     _ function: StepFunction, count: Int32, _ x: ChainOperand, _ y: ChainOperand?,
     _ z: ChainOperand?, to out: ChainOperand
   ) -> Bool {
-    lock.locked {
+    // All operands of a chain are arguments of one kernel.
+    if description.argumentSize < ElementwiseChain.argumentSize { return false }
+    return lock.locked {
       if !chain.append(function, count: count, x, y, z, to: out) {
         if chain.isEmpty { return false }
         launchChain()
@@ -344,6 +380,8 @@ final class Runtime: @unchecked Sendable {
       counters.poolHits = pool.hits
       counters.bytesInUse = pool.bytesInUse
       counters.peakBytesInUse = pool.peakBytesInUse
+      counters.bytesCached = pool.bytesCached
+      counters.returns = pool.returns
       counters.launches = launchCount
       counters.synchronizations = synchronizationCount
       return counters

@@ -1,0 +1,156 @@
+import Apus
+import ApusOpenCL
+import ArgumentParser
+import Foundation
+
+/// `apus tune`.
+struct TuneCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tune",
+    abstract: "Find the fastest kernels of an OpenCL device and keep them.",
+    discussion: """
+      Tries other blocks for matrix products than the estimated ones. Each candidate is first compared with
+      sums in Double; then it is timed. One is kept only if it beats the usual blocks in turns, so nothing
+      becomes slower. What is found is kept per device and driver beside the cache of kernels, and holds for
+      every later run; results then differ from untuned ones within rounding.
+
+        apus tune --device opencl:0 --budget 60s
+        apus tune --device opencl:0 --model mlp --input-shape 1,28,28 --batch-size 128
+        apus tune --device opencl:0 --reset
+
+      Without --model, products of common sizes are tuned; with it, those of a training step of the model.
+      """)
+
+  @Option(help: "The OpenCL device to tune: opencl or opencl:N.")
+  var device = "opencl"
+
+  @Option(
+    help: "How long to search: 60s, 2m, 500ms.",
+    transform: { text in
+      guard let seconds = TuneCommand.seconds(text) else {
+        throw ValidationError("'\(text)' is no time; write 60s, 2m or 500ms")
+      }
+      return seconds
+    })
+  var budget = 60.0
+
+  @Option(help: "Tune for a training step of this preset or JSON description.")
+  var model: String?
+
+  @Option(help: "The shape of one example, such as 1,28,28, for --model.")
+  var inputShape = "1,28,28"
+
+  @Option(help: "The examples of a step, for --model.")
+  var batchSize = 64
+
+  @Option(help: "Classes, for --model.")
+  var classes = 10
+
+  @Flag(help: "Forget what was found on the device.")
+  var reset = false
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  private struct Listing: Encodable {
+    let device: DeviceInfo
+    let database: String
+    let entries: Int
+    let outcomes: [Tuner.Outcome]
+  }
+
+  func run() throws {
+    let opened = try Devices.named(device)
+    guard let backend = opened.backend as? OpenCLBackend else {
+      throw ApusError(
+        .device, operation: "tune",
+        "'\(opened)' has nothing to tune; choose an OpenCL device (`apus devices` lists them)")
+    }
+    if reset {
+      try backend.forgetTuning()
+      if !json { try Console.print("forgotten: \(backend.tuningPath)") }
+      return
+    }
+    let products = try model.map(recorded) ?? Tuner.usualProducts
+    let outcomes = try search(backend, products)
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+      let listing = Listing(
+        device: opened.info, database: backend.tuningPath, entries: backend.tuningCount,
+        outcomes: outcomes)
+      return try Console.print(String(decoding: try encoder.encode(listing), as: UTF8.self))
+    }
+    let rows = outcomes.map { outcome in
+      [
+        outcome.operation, outcome.sizes.map(String.init).joined(separator: "x"),
+        String(format: "%.3g ms", outcome.usual), String(format: "%.3g ms", outcome.best),
+        outcome.choice == nil ? "usual" : String(format: "%.2f x", outcome.speedUp),
+        "\(outcome.tried)", "\(outcome.rejected)",
+      ]
+    }
+    let head = ["operation", "size", "usual", "best", "kept", "tried", "wrong"]
+    try Console.print(Console.table([head] + rows))
+    let kept = outcomes.filter { $0.choice != nil }.count
+    try Console.print(
+      "\n\(outcomes.count) of \(products.count) tuned, \(kept) faster; \(backend.tuningPath) has "
+        + "\(backend.tuningCount) entries")
+  }
+
+  /// Shares what is left of the budget among what is left to do.
+  private func search(_ backend: OpenCLBackend, _ products: [Tuner.Product]) throws
+    -> [Tuner.Outcome]
+  {
+    let tuner = Tuner(backend)
+    let end = Date().addingTimeInterval(budget)
+    var outcomes: [Tuner.Outcome] = []
+    for (position, product) in products.enumerated() {
+      let left = end.timeIntervalSinceNow
+      if left <= 0 { break }
+      if Console.isTerminal {
+        Console.redraw(
+          "\(position + 1)/\(products.count) \(product.m)x\(product.n)x\(product.k)")
+      }
+      outcomes.append(
+        try tuner.tune(product, seconds: left / Double(products.count - position)))
+    }
+    if Console.isTerminal { Console.redraw("") }
+    return outcomes
+  }
+
+  /// The products of a training step.
+  private func recorded(_ model: String) throws -> [Tuner.Product] {
+    let shape = try inputShape.split(separator: ",").map { text in
+      guard let extent = Int(text.trimmingCharacters(in: .whitespaces)), extent > 0 else {
+        throw ApusError(
+          .value, operation: "--input-shape", "'\(inputShape)' is no shape; write 1,28,28")
+      }
+      return extent
+    }
+    guard batchSize > 0, classes > 0 else {
+      throw ApusError(.value, operation: "tune", "--batch-size and --classes are above 0")
+    }
+    let description = try ModelSource(model).description(inputShape: shape, classCount: classes)
+    let recorder = ProductRecorder(try Devices.named("cpu").backend)
+    let device = Device(recorder)
+    let graph = try GraphModel(description, key: RandomKey(1), on: device)
+    let x = try Tensor.zeros([batchSize] + shape, on: device)
+    let y = try Tensor([Int32](repeating: 0, count: batchSize), on: device)
+    recorder.begin()
+    _ = try valueAndGradients(of: graph.parameters(), key: RandomKey(2)) { context in
+      try crossEntropy(graph(x, context), y)
+    }
+    return recorder.products
+  }
+
+  private static func seconds(_ text: String) -> Double? {
+    for (unit, factor) in [("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600), ("", 1)]
+    where text.hasSuffix(unit) {
+      guard let number = Double(text.dropLast(unit.count)), number.isFinite, number > 0 else {
+        return nil
+      }
+      return number * factor
+    }
+    return nil
+  }
+}

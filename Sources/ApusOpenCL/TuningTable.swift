@@ -1,0 +1,130 @@
+import ApusDevice
+import Foundation
+import Synchronization
+
+/// What was tuned: an operation with the extents that its choice depends on.
+package struct TuningKey: Hashable, Sendable {
+  package let operation: String
+  package let sizes: [Int]
+
+  package init(operation: String, sizes: [Int]) {
+    self.operation = operation
+    self.sizes = sizes
+  }
+}
+
+/// The winners of the tuner, a file of lines per device and driver in the cache:
+///
+///     gemm 128 512 784 1 0 1 0 = 0 12 72 256 208 1 #5d0c…
+///
+/// A line whose checksum is wrong counts as missing, so what it was about runs as if never tuned. The file
+/// is replaced as a whole: a reader sees the old one or the new one. Two processes that tune at once keep
+/// the lines of both unless they write in the same moment; then some of one are lost.
+package final class TuningTable: Sendable {
+  package let path: String
+  private let title: String
+  private let entries: Mutex<[TuningKey: [Int]]>
+  private let hasEntries: Atomic<Bool>
+
+  /// `tuning` beside the folder of built programs.
+  init(_ description: OpenCLDeviceDescription, beside cache: ProgramCache) {
+    let identity = [
+      description.name, description.vendor, description.driverVersion, description.platformName,
+      description.platformVersion, description.kind.rawValue, "\(description.computeUnits)",
+      "\(description.localMemory)",
+    ]
+    let key = ProgramCache.key(identity.map { Array($0.utf8) })
+    let folder = (cache.folder as NSString).deletingLastPathComponent
+    path = "\(folder)/tuning/\(key).txt"
+    title =
+      "# \(description.name), \(description.platformName) \(description.driverVersion), "
+      + "kernels for \(description.kind.rawValue)"
+    let known = Self.read(path).entries
+    entries = Mutex(known)
+    hasEntries = Atomic(!known.isEmpty)
+  }
+
+  /// Whether nothing was ever tuned: the usual case, which costs one load.
+  @inline(__always)
+  package var isEmpty: Bool { !hasEntries.load(ordering: .relaxed) }
+
+  package func choice(_ key: TuningKey) -> [Int]? { entries.withLock { $0[key] } }
+
+  package var count: Int { entries.withLock { $0.count } }
+
+  /// Keeps a choice, or forgets it, for this process.
+  func adopt(_ key: TuningKey, _ choice: [Int]?) {
+    entries.withLock {
+      $0[key] = choice
+      hasEntries.store(!$0.isEmpty, ordering: .relaxed)
+    }
+  }
+
+  /// Keeps a choice, or forgets it; from now on, and in the file.
+  /// - Throws: `ApusError` where the file cannot be written; the choice then holds for this process.
+  package func record(_ key: TuningKey, _ choice: [Int]?) throws {
+    adopt(key, choice)
+    var all = Self.read(path).entries
+    all[key] = choice
+    let lines = all.map { Self.line($0, $1) }.sorted()
+    let folder = (path as NSString).deletingLastPathComponent
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw ApusError(
+        .file, operation: folder, "cannot be made: \(error.localizedDescription)")
+    }
+    try AtomicFile.write(
+      Data(([title] + lines).joined(separator: "\n").appending("\n").utf8), to: path)
+  }
+
+  package func removeAll() throws {
+    entries.withLock {
+      $0 = [:]
+      hasEntries.store(false, ordering: .relaxed)
+    }
+    guard FileManager.default.fileExists(atPath: path) else { return }
+    do { try FileManager.default.removeItem(atPath: path) } catch {
+      throw ApusError(
+        .file, operation: path, "cannot be removed: \(error.localizedDescription)")
+    }
+  }
+
+  /// The lines of a file that are whole, and how many are not.
+  package static func read(_ path: String) -> (entries: [TuningKey: [Int]], damaged: Int) {
+    guard let data = FileManager.default.contents(atPath: path) else { return ([:], 0) }
+    var entries: [TuningKey: [Int]] = [:]
+    var damaged = 0
+    for line in String(decoding: data, as: UTF8.self).split(separator: "\n")
+    where !line.hasPrefix("#") {
+      if let (key, choice) = parse(line) { entries[key] = choice } else { damaged += 1 }
+    }
+    return (entries, damaged)
+  }
+
+  private static func line(_ key: TuningKey, _ choice: [Int]) -> String {
+    func words(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: " ") }
+    let text = "\(key.operation) \(words(key.sizes)) = \(words(choice))"
+    return "\(text) #\(String(fnv1a(Array(text.utf8)), radix: 16))"
+  }
+
+  private static func parse(_ line: Substring) -> (TuningKey, [Int])? {
+    guard let mark = line.lastIndex(of: "#"), mark > line.startIndex else { return nil }
+    let text = line[..<line.index(before: mark)]
+    guard String(fnv1a(Array(text.utf8)), radix: 16) == line[line.index(after: mark)...] else {
+      return nil
+    }
+    let words = text.split(separator: " ")
+    guard let operation = words.first, let equals = words.firstIndex(of: "="),
+      equals > 0
+    else { return nil }
+    let (sizes, choice) = (
+      words[1..<equals].map { Int($0) }, words[(equals + 1)...].map { Int($0) }
+    )
+    guard !sizes.contains(nil), !choice.contains(nil), !choice.isEmpty else { return nil }
+    return (
+      TuningKey(operation: String(operation), sizes: sizes.compactMap { $0 }),
+      choice.compactMap { $0 }
+    )
+  }
+}

@@ -1,0 +1,161 @@
+import ApusDevice
+import ApusOpenCL
+import Foundation
+import Testing
+
+@Suite struct TunerTests {
+  /// A device with a cache of its own, removed with it.
+  private final class Fresh {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "apus-tuning-\(UUID().uuidString)"
+    ).path
+    func open(_ kind: OpenCLDeviceDescription.Kind? = nil) throws -> OpenCLBackend {
+      try OpenCLBackend(kind: kind, cacheFolder: folder)
+    }
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+  }
+
+  @Test func onlyClearWinnersAreKept() {
+    let usual = [1.0, 1.1, 1.0, 1.2, 1.0, 1.0, 1.1, 1.0, 1.0]
+    func scaled(_ factor: Double) -> [Double] { usual.map { $0 * factor } }
+    #expect(Tuner.winner(usual: usual, others: []) == nil)
+    #expect(Tuner.winner(usual: usual, others: [scaled(0.99), scaled(1), scaled(1.5)]) == nil)
+    #expect(Tuner.winner(usual: usual, others: [scaled(0.9), scaled(0.8), scaled(1)]) == 1)
+    // Fast by the median, slower in every third turn.
+    let uneven = usual.enumerated().map { $0 % 3 == 0 ? $1 * 1.2 : $1 * 0.8 }
+    #expect(Tuner.winner(usual: usual, others: [uneven]) == nil)
+  }
+
+  @Test func tableSurvivesDamage() throws {
+    let fresh = Fresh()
+    let table = try fresh.open().tuning
+    #expect(table.isEmpty && table.count == 0)
+    let keys = [1, 2, 3].map { TuningKey(operation: "gemm", sizes: [$0, 5, 7]) }
+    for (i, key) in keys.enumerated() { try table.record(key, [i, 10, -3]) }
+    #expect(try fresh.open().tuning.choice(keys[2]) == [2, 10, -3])
+
+    var text = try String(contentsOfFile: table.path, encoding: .utf8)
+    text = text.replacingOccurrences(of: "gemm 2 5 7 = 1", with: "gemm 2 5 7 = 9")
+    text += "rubbish\ngemm 1 = #\ngemm 9 9 9 = 1 2 #abc\n#\n"
+    try text.write(toFile: table.path, atomically: true, encoding: .utf8)
+    let read = try fresh.open().tuning
+    #expect(read.choice(keys[0]) == [0, 10, -3] && read.choice(keys[1]) == nil && read.count == 2)
+    #expect(TuningTable.read(table.path).damaged == 4)
+
+    try read.record(keys[0], nil)
+    #expect(TuningTable.read(table.path).entries.count == 1)
+    #expect(TuningTable.read(table.path).damaged == 0)
+    try read.removeAll()
+    #expect(read.isEmpty && !FileManager.default.fileExists(atPath: table.path))
+  }
+
+  /// Every candidate, for odd and even extents and all orders of the operands.
+  @Test(arguments: [OpenCLDeviceDescription.Kind.cpu, .gpu])
+  func candidatesComputeRight(kind: OpenCLDeviceDescription.Kind) throws {
+    let fresh = Fresh()
+    let tuner = Tuner(try fresh.open(kind))
+    for product in [
+      Tuner.Product(37, 51, 300, .plain), Tuner.Product(64, 96, 128, .weight),
+      Tuner.Product(19, 130, 517, .gradient), Tuner.Product(5, 3, 2, .plain),
+    ] {
+      let (choices, wrong) = try tuner.check(product)
+      #expect(!choices.isEmpty && Set(choices).count == choices.count && wrong == [], "\(product)")
+    }
+  }
+
+  /// Choices that do not suit a problem count as none.
+  @Test(arguments: [OpenCLDeviceDescription.Kind.cpu, .gpu])
+  func nonsenseIsIgnored(kind: OpenCLDeviceDescription.Kind) throws {
+    let fresh = Fresh()
+    let device = try fresh.open(kind)
+    let key = try Tuner(device).key(of: Self.product)
+    for numbers in [
+      [1, 2], [0, 0, 0, 0, 0, 0], [0, 12, 13, 32, 16, 1], [0, 12, 12, 31, 16, 1],
+      [0, 7, 7, 32, 16, 1], [0, 12, 12, 32, 16, 9999], [1, 12, 12, 32, 1 << 40, 1],
+      [0, 12, .max, 32, 16, 1], [0, 12, 1_048_572, 1 << 20, 129, 1], [0, -12, -12, -32, -1, -1],
+      [0, 64, 0, 0, 0, .max], [0, 96, 0, 0, 0, 1],
+    ] {
+      try device.tuning.record(key, numbers)
+      #expect(try launches(device) >= 1, "\(numbers)")
+    }
+  }
+
+  /// A search ends, keeps nothing slower, and what it keeps is used and right.
+  @Test func searchIsSafe() throws {
+    let fresh = Fresh()
+    let device = try fresh.open()
+    let product = Tuner.Product(48, 80, 200, .weight)
+    let outcome = try Tuner(device).tune(product, seconds: 1)
+    #expect(outcome.tried > 0 && outcome.rejected == 0 && outcome.best <= outcome.usual)
+    let key = try Tuner(device).key(of: product)
+    #expect(device.tuning.choice(key) == outcome.choice)
+    #expect(try fresh.open().tuning.choice(key) == outcome.choice)
+  }
+
+  /// A product whose choice is in the database runs by it, through the door that everyone uses.
+  @Test func choiceIsUsed() throws {
+    let fresh = Fresh()
+    let device = try fresh.open(.cpu)
+    let tuner = Tuner(device)
+    // Cutting the depth adds a launch, which can be counted.
+    let cut = try #require(try tuner.check(Self.product).choices.first { $0.last == 2 })
+    #expect(try launches(device) == 1)
+    try device.tuning.record(try tuner.key(of: Self.product), cut)
+    #expect(try launches(device) == 2)
+  }
+
+  /// Tuning while running changes no bit, takes a twentieth of the time, and comes to an end.
+  @Test func lightTuningChangesNothing() throws {
+    let fresh = Fresh()
+    let plain = try OpenCLBackend(cacheFolder: fresh.folder)
+    let light = try OpenCLBackend(cacheFolder: fresh.folder, tunesLightly: true)
+    let (m, n, k) = (48, 96, 200)
+    func operands(_ device: OpenCLBackend) throws -> [Operand] {
+      try [[m, k], [n, k], [n]].enumerated().map { i, shape in
+        let operand = try device.temporary(shape)
+        try device.enqueue(
+          .random(.uniform(low: -1, high: 1), RandomKey(UInt64(i))), [], [operand])
+        return operand
+      }
+    }
+    func result(_ device: OpenCLBackend, _ operands: [Operand]) throws -> [Float] {
+      let out = try device.temporary([m, n])
+      try device.enqueue(.linear(activation: .tanh), operands, [out])
+      var values = [Float](repeating: 0, count: m * n)
+      try values.withUnsafeMutableBytes {
+        try device.download(out.storage, byteOffset: 0, into: $0)
+      }
+      return values
+    }
+    let expected = try result(plain, try operands(plain))
+    let own = try operands(light)
+    let start = Date()
+    while Date().timeIntervalSince(start) < 20, light.lightTuningCost?.finished == 0 {
+      #expect(try result(light, own) == expected)
+    }
+    let elapsed = Date().timeIntervalSince(start)
+    let cost = try #require(light.lightTuningCost)
+    #expect(cost.finished == 1 && cost.total <= elapsed / 20 + cost.longest)
+    #expect(try result(light, own) == expected)
+    #expect(plain.lightTuningCost == nil)
+  }
+
+  private static let product = Tuner.Product(40, 72, 260, .plain)
+
+  /// Runs the product, expects its result and counts kernels.
+  private func launches(_ device: OpenCLBackend) throws -> Int {
+    let (a, b) = (try device.temporary([1, 40, 260]), try device.temporary([1, 260, 72]))
+    let out = try device.temporary([1, 40, 72])
+    try device.enqueue(.fill(0.25), [], [a])
+    try device.enqueue(.fill(0.5), [], [b])
+    try device.synchronize()
+    let before = device.counters.launches
+    try device.enqueue(.gemm, [a, b], [out])
+    var values = [Float](repeating: 0, count: 40 * 72)
+    try values.withUnsafeMutableBytes {
+      try device.download(out.storage, byteOffset: 0, into: $0)
+    }
+    #expect(values.allSatisfy { $0 == 260 * 0.125 })
+    return device.counters.launches - before
+  }
+}
