@@ -26,7 +26,15 @@ public enum Devices {
     }
   }
 
-  /// The best device and why: the first GPU, else the CPU backend.
+  /// The same device once more, whose driver compiles kernels without optimising them: slow, and right
+  /// where only the driver's optimiser is wrong. Nil for devices that compile nothing.
+  package static func unoptimized(_ name: String) throws -> Device? {
+    guard name.hasPrefix("opencl:"), let index = Int(name.dropFirst(7)) else { return nil }
+    return Device(try OpenCLBackend(index: index, optimizes: false))
+  }
+
+  /// The best device and why: the first GPU if measured products are faster on it than on the processor,
+  /// else the processor. Measured once per machine.
   public static func automatic() throws -> (device: Device, reason: String) {
     let found: [DeviceInfo]
     do {
@@ -35,9 +43,9 @@ public enum Devices {
       return (try named("cpu"), "no OpenCL device was found, so the processor computes by BLAS")
     }
     if let index = found.firstIndex(where: { $0.kind == .gpu }) {
-      return (
-        try named("opencl:\(index)"), "\(found[index].product) is the first GPU of this machine"
-      )
+      let (card, processor) = (try named("opencl:\(index)"), try named("cpu"))
+      let placement = try Placement.kept(found[index], card, beside: processor)
+      return (placement.choice == "cpu" ? processor : card, placement.reason)
     }
     return (
       try named("cpu"),
@@ -51,6 +59,14 @@ public enum Devices {
   public static func list() throws -> [DeviceInfo] {
     let openCL = (try? OpenCLBackend.devices()) ?? []
     return [try CPUBackend().info] + openCL + [ReferenceBackend().info]
+  }
+
+  /// What the driver of an OpenCL device says of it; nil for other devices.
+  public static func capabilities(of name: String) -> OpenCLDeviceDescription? {
+    guard name.hasPrefix("opencl:"), let index = Int(name.dropFirst(7)),
+      let all = try? OpenCLBackend.descriptions(), all.indices.contains(index)
+    else { return nil }
+    return all[index]
   }
 
   /// Why there is no OpenCL device, nil where there is one.

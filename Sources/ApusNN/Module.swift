@@ -65,9 +65,10 @@ extension Module {
   /// The number of scalars in all parameters.
   public var parameterCount: Int { parameters().reduce(0) { $0 + $1.count } }
 
-  /// Moves all parameters to another device.
+  /// Moves all parameters to another device: all of them, or none where it has no room.
   public func move(to device: Device) throws {
-    for parameter in parameters() { try parameter.move(to: device) }
+    let moved = try parameters().map { ($0, try $0.value.to(device)) }
+    for (parameter, value) in moved { try parameter.assign(value) }
   }
 
   /// Freezes or unfreezes all parameters, as for transfer learning.
