@@ -20,6 +20,10 @@ package struct Bench {
     var report = Report(
       processor: Self.processorName(), threads: ProcessInfo.processInfo.activeProcessorCount)
     let meter = Roofline.Meter(devices)
+    // Both limits, whatever the cases need: the roofline has two sides.
+    try meter.measure(.flops(1))
+    try meter.measure(.bytes(1))
+    report.note(meter)
     for device in devices { report.versions[device.name] = device.info.driver }
     for peer in peers { report.versions[peer.name] = peer.version }
     for test in cases { try measure(test, devices, peers, meter, into: &report) }

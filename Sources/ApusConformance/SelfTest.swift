@@ -47,9 +47,11 @@ package struct SelfTest {
     openUnoptimized = unoptimized
   }
 
-  /// The cases whose names contain the text, in the order of the coverage table.
+  /// The cases whose names contain the text, in any case, in the order of the coverage table.
   package static func cases(matching filter: String) -> [OpCase] {
-    filter.isEmpty ? OpCase.all : OpCase.all.filter { $0.name.contains(filter) }
+    let wanted = filter.lowercased()
+    return wanted.isEmpty
+      ? OpCase.all : OpCase.all.filter { $0.name.lowercased().contains(wanted) }
   }
 
   /// One row per element type of the case.
