@@ -74,7 +74,8 @@ extension OpenCLBackend {
     let states = step.stateCount
     var arguments = arguments
     let total = parameters.reduce(0) { $0 + command.inputs[$1 * (2 + states)].count }
-    let share = total / (max(runtime.description.computeUnits, 1) * 4) + 1
+    // Drivers deal out half of the work-groups that are left at a time, of whatever size: many even ones.
+    let share = total / (max(runtime.description.computeUnits, 1) * 32) + 1
     let chunk = max(4096, (share + 63) & ~63)
     arguments.chunk = Int32(truncatingIfNeeded: chunk)
     var items = 0
