@@ -12,21 +12,26 @@
 #define MARK_STEP 16
 
 // The next block of a phase to do, or -1 when all are done.
-inline int take_block(volatile global int *marks, int blocks, int phase, int first, int last) {
+inline int take_block(
+    volatile global int *marks, int blocks, int phase, int first, int last, int *patience) {
   for (int spin = 0;; ++spin) {
     if (marks[0] >= (phase + 1) * blocks) {
       mem_fence(CLK_GLOBAL_MEM_FENCE);
       return -1;
     }
-    const int all = spin > 20000;
+    const int all = spin > *patience;
     for (int block = all ? 0 : first; block < (all ? blocks : last); ++block) {
       volatile global int *mark = marks + (1 + block) * MARK_STEP;
-      if (*mark == phase && atomic_cmpxchg(mark, phase, phase + 1) == phase) return block;
+      if (*mark == phase && atomic_cmpxchg(mark, phase, phase + 1) == phase) {
+        // Weights of others are far away, but who was late once has no core to itself.
+        if (block < first || block >= last) *patience = 100;
+        return block;
+      }
     }
   }
 }
 #define FOR_MARKED_BLOCKS(phase)                                                             \
-  for (int block; (block = take_block(marks, blocks, phase, first, last)) >= 0;) {            \
+  for (int block; (block = take_block(marks, blocks, phase, first, last, &patience)) >= 0;) { \
     const int from = block * r.block_units, to = min(from + r.block_units, r.width);
 #define END_MARKED_BLOCKS                \
     mem_fence(CLK_GLOBAL_MEM_FENCE);     \
@@ -35,7 +40,8 @@ inline int take_block(volatile global int *marks, int blocks, int phase, int fir
 #define TEAM_SHARE                                                                           \
   const int blocks = (r.width + r.block_units - 1) / r.block_units;                          \
   const int me = get_global_id(0), team = get_global_size(0);                                \
-  const int first = me * blocks / team, last = (me + 1) * blocks / team;
+  const int first = me * blocks / team, last = (me + 1) * blocks / team;                     \
+  int patience = 20000;
 
 // The panels of the units `from ..< to`.
 inline void pack_units(

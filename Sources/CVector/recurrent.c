@@ -343,14 +343,17 @@ static void run_team(void *context, ptrdiff_t begin, ptrdiff_t end) {
   for (ptrdiff_t member = begin; member < end; member++) {
     const int own_first = (int)(member * chunks / team->members);
     const int own_last = (int)((member + 1) * chunks / team->members);
+    int patience = 2000;
     for (int phase = atomic_load(&team->finished) / chunks; phase < phases; phase++) {
       const int target = (phase + 1) * chunks;
       for (int spin = 0; atomic_load_explicit(&team->finished, memory_order_acquire) < target; spin++) {
-        const bool takes_all = spin > 2000;
+        const bool takes_all = spin > patience;
         for (int chunk = takes_all ? 0 : own_first; chunk < (takes_all ? chunks : own_last); chunk++) {
           int expected = phase;
           if (atomic_load_explicit(&team->claimed[chunk].phase, memory_order_relaxed) == phase &&
               atomic_compare_exchange_strong(&team->claimed[chunk].phase, &expected, phase + 1)) {
+            // Weights of others are far away, but who was late once has no core to itself.
+            if (takes_all && (chunk < own_first || chunk >= own_last)) patience = 64;
             run_chunk(team, phase, chunk);
             atomic_fetch_add_explicit(&team->finished, 1, memory_order_acq_rel);
           }
