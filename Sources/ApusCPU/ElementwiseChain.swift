@@ -21,11 +21,13 @@ enum ChainInput {
 /// the chain waits gives its block back, and the chain then writes nothing there (`forget`). The block
 /// may come back as the target of a later step; that is why all uses of one block in a chain must be of
 /// the same elements, unless none writes.
-final class ElementwiseChain: Sendable {
+// @unchecked: `waiting` is touched under `lock` alone.
+final class ElementwiseChain: @unchecked Sendable {
   /// Shorter operands stay in the caches from command to command.
   static let shortest = 32_768
 
-  private let waiting = Mutex(WaitingSteps())
+  private let lock = DeviceLock()
+  private var waiting = WaitingSteps()
   private let isActive = Atomic(false)
 
   /// Whether commands wait.
@@ -41,7 +43,7 @@ final class ElementwiseChain: Sendable {
     to storage: CPUStorage, _ address: UnsafeMutablePointer<Float>, count: Int
   ) -> Bool {
     var released: [CPUStorage] = []
-    let joined = waiting.withLock { waiting in
+    let joined = lock.locked {
       defer { isActive.store(!waiting.isEmpty, ordering: .releasing) }
       if waiting.append(code, parameters, inputs, to: storage, address, count: count) {
         return true
@@ -56,11 +58,11 @@ final class ElementwiseChain: Sendable {
   }
 
   /// Runs what waits.
-  // Never inlined: Swift 6.3 on x86-64 uses the register of thrown errors for the lock, and does not
-  // restore it where a throwing function ends with a call in C, such as `memmove`.
+  // Never inlined: Swift 6.3 on x86-64 may then use the register of thrown errors, and does not restore
+  // it where a throwing function ends with a call in C, such as `memmove`.
   @inline(never)
   func run() {
-    let released = waiting.withLock { waiting in
+    let released = lock.locked {
       let released = waiting.run()
       isActive.store(false, ordering: .releasing)
       return released
@@ -76,13 +78,12 @@ final class ElementwiseChain: Sendable {
 
   @inline(never)
   private func drop(_ block: UnsafeMutableRawPointer) {
-    waiting.withLock { $0.drop(block) }
+    lock.locked { waiting.drop(block) }
   }
 }
 
 /// The steps of a chain and what they read and write.
-// @unchecked: it lives behind a lock, and its pointers lead into blocks that live until it has run.
-private struct WaitingSteps: @unchecked Sendable {
+private struct WaitingSteps {
   private static let maximumSteps = APUS_CHAIN_STEPS
   private static let maximumSplats = APUS_CHAIN_SPLATS
 
