@@ -9,16 +9,18 @@ struct TuneCommand: ParsableCommand {
     commandName: "tune",
     abstract: "Find the fastest kernels of an OpenCL device and keep them.",
     discussion: """
-      Tries other blocks for matrix products than the estimated ones. Each candidate is first compared with
-      sums in Double; then it is timed. One is kept only if it beats the usual blocks in turns, so nothing
-      becomes slower. What is found is kept per device and driver beside the cache of kernels, and holds for
-      every later run; results then differ from untuned ones within rounding.
+      Tries other ways to compute matrix products, convolutions, recurrent layers, softmax, sums and
+      changes of memory order than the estimated ones. Each candidate is first compared with the reference;
+      then it is timed. One is kept only if it beats the usual way in turns, so nothing becomes slower. What
+      is found is kept per device and driver beside the cache of kernels, and holds for every later run;
+      results then differ from untuned ones within rounding.
 
         apus tune --device opencl:0 --budget 60s
         apus tune --device opencl:0 --model mlp --input-shape 1,28,28 --batch-size 128
         apus tune --device opencl:0 --reset
 
-      Without --model, products of common sizes are tuned; with it, those of a training step of the model.
+      Without --model, operations of common sizes are tuned; with it, those of a training step of the model.
+      --filter takes a part of an operation's name: gemm, convolution, recurrence, softmax, reduce, transpose.
       """)
 
   @Option(help: "The OpenCL device to tune: opencl or opencl:N.")
@@ -46,6 +48,9 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "Classes, for --model.")
   var classes = 10
 
+  @Option(help: "Tune only operations whose name contains this.")
+  var filter: String?
+
   @Flag(help: "Forget what was found on the device.")
   var reset = false
 
@@ -71,8 +76,17 @@ struct TuneCommand: ParsableCommand {
       if !json { try Console.print("forgotten: \(backend.tuningPath)") }
       return
     }
-    let products = try model.map(recorded) ?? Tuner.usualProducts
-    let outcomes = try search(backend, products)
+    let usual = TuningJob.usual(isChannelsLast: backend.prefersChannelsLast)
+    let jobs = try (model.map { try recorded($0, on: backend) } ?? usual).filter { job in
+      filter.map { job.name.localizedCaseInsensitiveContains($0) } ?? true
+    }
+    if jobs.isEmpty {
+      throw ApusError(
+        .value, operation: "tune",
+        "nothing to tune is called '\(filter ?? "")'; names are "
+          + Set(usual.map(\.name)).sorted().joined(separator: ", "))
+    }
+    let (outcomes, done) = try search(backend, jobs)
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
@@ -93,33 +107,31 @@ struct TuneCommand: ParsableCommand {
     try Console.print(Console.table([head] + rows))
     let kept = outcomes.filter { $0.choice != nil }.count
     try Console.print(
-      "\n\(outcomes.count) of \(products.count) tuned, \(kept) faster; \(backend.tuningPath) has "
+      "\n\(done) of \(jobs.count) operations tuned, \(kept) of \(outcomes.count) choices faster; \(backend.tuningPath) has "
         + "\(backend.tuningCount) entries")
   }
 
   /// Shares what is left of the budget among what is left to do.
-  private func search(_ backend: OpenCLBackend, _ products: [Tuner.Product]) throws
-    -> [Tuner.Outcome]
+  private func search(_ backend: OpenCLBackend, _ jobs: [TuningJob]) throws
+    -> (outcomes: [Tuner.Outcome], done: Int)
   {
-    let tuner = Tuner(backend)
+    let tuner = Tuner(backend, oracle: try Devices.named("reference").backend)
     let end = Date().addingTimeInterval(budget)
     var outcomes: [Tuner.Outcome] = []
-    for (position, product) in products.enumerated() {
+    var done = 0
+    for job in jobs {
       let left = end.timeIntervalSinceNow
       if left <= 0 { break }
-      if Console.isTerminal {
-        Console.redraw(
-          "\(position + 1)/\(products.count) \(product.m)x\(product.n)x\(product.k)")
-      }
-      outcomes.append(
-        try tuner.tune(product, seconds: left / Double(products.count - position)))
+      if Console.isTerminal { Console.redraw("\(done + 1)/\(jobs.count) \(job.name)") }
+      outcomes += try tuner.tune(job, seconds: left / Double(jobs.count - done))
+      done += 1
     }
     if Console.isTerminal { Console.redraw("") }
-    return outcomes
+    return (outcomes, done)
   }
 
-  /// The products of a training step.
-  private func recorded(_ model: String) throws -> [Tuner.Product] {
+  /// The operations of a training step.
+  private func recorded(_ model: String, on backend: OpenCLBackend) throws -> [TuningJob] {
     let shape = try inputShape.split(separator: ",").map { text in
       guard let extent = Int(text.trimmingCharacters(in: .whitespaces)), extent > 0 else {
         throw ApusError(
@@ -131,7 +143,7 @@ struct TuneCommand: ParsableCommand {
       throw ApusError(.value, operation: "tune", "--batch-size and --classes are above 0")
     }
     let description = try ModelSource(model).description(inputShape: shape, classCount: classes)
-    let recorder = ProductRecorder(try Devices.named("cpu").backend)
+    let recorder = JobRecorder(backend)
     let device = Device(recorder)
     let graph = try GraphModel(description, key: RandomKey(1), on: device)
     let x = try Tensor.zeros([batchSize] + shape, on: device)
@@ -140,7 +152,7 @@ struct TuneCommand: ParsableCommand {
     _ = try valueAndGradients(of: graph.parameters(), key: RandomKey(2)) { context in
       try crossEntropy(graph(x, context), y)
     }
-    return recorder.products
+    return recorder.jobs
   }
 
   private static func seconds(_ text: String) -> Double? {

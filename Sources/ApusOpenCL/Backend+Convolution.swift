@@ -24,8 +24,9 @@ extension OpenCLBackend {
     } else {
       let window = convolution.window
       let image = try source(x, convolution, for: weight.shape[1])
-      let tiling = ConvolutionTiling(
-        outputs: out.shape[1] / convolution.groups, on: description)
+      let tiling = tiling(
+        "convolution", convolution, from: x.shape, to: out.shape, channels: weight.shape[1],
+        outputs: out.shape[1] / convolution.groups)
       var arguments = ConvolutionArguments()
       try arguments.read(image, groups: convolution.groups, window)
       try arguments.write(target.layout, groups: convolution.groups)
@@ -79,7 +80,9 @@ extension OpenCLBackend {
     let target = try target(dx)
     let window = convolution.window
     let inputs = weight.shape[0] / convolution.groups
-    let tiling = ConvolutionTiling(outputs: weight.shape[1], on: description)
+    let tiling = tiling(
+      "convolutionInputGradient", convolution, from: dy.shape, to: dx.shape, channels: inputs,
+      outputs: weight.shape[1])
     if let plan = WinogradPlan(
       convolution, channels: inputs, outputs: dx.shape, tiling, on: description)
     {

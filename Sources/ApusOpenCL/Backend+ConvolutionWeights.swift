@@ -25,8 +25,7 @@ extension OpenCLBackend {
     let window = convolution.window
     let dy = try channelsDense(gradient)
     let image = try source(x, convolution, for: dw.shape[1])
-    let outputs = dw.shape[0] / convolution.groups
-    let tiling = ConvolutionTiling(outputs: outputs, on: description)
+    let tiling = weightsTiling(convolution, x.shape, dy.shape, dw.shape)
     var arguments = ConvolutionArguments()
     try arguments.read(image, groups: convolution.groups, window)
     try arguments.write(dy.layout, groups: convolution.groups)
@@ -56,7 +55,8 @@ extension OpenCLBackend {
       block = 96
     }
     let wanted = 4 * units
-    let cuts = max(1, min((wanted + blocks - 1) / blocks, 32, pixels / (2 * block)))
+    let usual = min((wanted + blocks - 1) / blocks, 32)
+    let cuts = max(1, min(tiling.choice?.parts ?? usual, pixels / (2 * block)))
     let each = ((pixels + cuts - 1) / cuts + block - 1) / block * block
     let parts = (pixels + each - 1) / each
     (arguments.pixels, arguments.parts) = (try index(each), try index(parts))

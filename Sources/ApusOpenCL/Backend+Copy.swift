@@ -42,7 +42,8 @@ extension OpenCLBackend {
     let (source, target) = (try buffer(x), try buffer(out))
     if x.dtype == out.dtype {
       if x.dtype.byteCount == 4, !runtime.isGPU,
-        let transposition = Transposition(it, units: max(description.computeUnits, 1))
+        let transposition = Transposition(
+          it, units: max(description.computeUnits, 1), tuned: tuned)
       {
         return try runtime.launch(.transpose_4, transposition.size) {
           $0.value(transposition.arguments)

@@ -242,11 +242,24 @@ extension OpenCLBackend {
     let panels = (width + units - 1) / units
     let panel = (isBackward ? Int(r.gates) : 1) * width * Int(r.vectors) * 16
     _ = try index(panels * panel)
-    if compute > 1, panels > 1, rows < 8 * compute, rows <= 48,
-      rows * width * width * Int(r.gates) >= 1 << 15
-    {
-      // Two for each work-item: one may be left to another that is late, and few are counted.
-      let each = (panels + 2 * compute - 1) / (2 * compute)
+    // Two blocks for each work-item: one may be left to another that is late, and few are counted.
+    let usualEach = (panels + 2 * compute - 1) / (2 * compute)
+    let canTeam = compute > 1 && panels > 1 && rows <= 48
+    let isTeam =
+      canTeam && rows < 8 * compute && rows * width * width * Int(r.gates) >= 1 << 15
+    // Panels of a block for a team; 0 for parts of the rows.
+    let choice = tuned(
+      TuningKey(
+        operation: isBackward ? "recurrenceBackward" : "recurrence",
+        sizes: [Int(r.cell), Int(r.steps), rows, width])
+    ) {
+      let blocks = canTeam ? Set([1, 2, usualEach, (panels + compute - 1) / compute]) : []
+      return blocks.union([0]).subtracting([isTeam ? usualEach : 0]).sorted().map {
+        TuningCandidate([$0], isAlike: ($0 > 0) == isTeam)
+      }
+    }?.first
+    if canTeam, choice.map({ $0 > 0 }) ?? isTeam {
+      let each = min(choice ?? usualEach, panels)
       let blocks = (panels + each - 1) / each
       r.blockUnits = Int32(truncatingIfNeeded: each * units)
       _ = try index(phases * blocks)

@@ -24,7 +24,7 @@ extension OpenCLBackend {
     var it = try Iteration(rows(out), rows(x))
     _ = try index(max(x.layout.end, out.layout.end))
     let columns = x.shape[x.shape.count - 1]
-    let size = rowLaunchSize(&it, columns: columns)
+    let size = rowLaunchSize(.softmax, &it, columns: columns)
     let (source, target) = (try buffer(x), try buffer(out))
     try runtime.launch(.softmax, size) {
       $0.value(it)
@@ -42,7 +42,7 @@ extension OpenCLBackend {
     var it = try Iteration(rows(dx), rows(y), rows(dy))
     _ = try index(max(y.layout.end, dy.layout.end, dx.layout.end))
     let columns = y.shape[y.shape.count - 1]
-    let size = rowLaunchSize(&it, columns: columns)
+    let size = rowLaunchSize(.softmax_backward, &it, columns: columns)
     let (a, b, c) = (try buffer(y), try buffer(dy), try buffer(dx))
     try runtime.launch(.softmax_backward, size) {
       $0.value(it)
@@ -67,7 +67,7 @@ extension OpenCLBackend {
       [rows(gradient ?? logits), rows(logits), targets.layout, losses.layout])
     _ = try index(max(logits.layout.end, gradient?.layout.end ?? 0))
     let columns = logits.shape[1]
-    let size = rowLaunchSize(&it, columns: columns)
+    let size = rowLaunchSize(.cross_entropy, &it, columns: columns)
     let (a, b) = (try buffer(logits), try buffer(targets))
     let (c, d, e) = (try buffer(weights ?? logits), try buffer(losses), try buffer(rowWeights))
     let f = try buffer(gradient ?? losses)
@@ -100,7 +100,7 @@ extension OpenCLBackend {
     guard x.count > 0 else { return try compose(command) }
     var it = try Iteration(rows(y), rows(x))
     _ = try index(max(x.layout.end, y.layout.end))
-    let size = rowLaunchSize(&it, columns: x.shape[1])
+    let size = rowLaunchSize(.layer_norm, &it, columns: x.shape[1])
     let (a, b, c) = (try buffer(x), try buffer(weight), try buffer(bias))
     let (d, e, f) = (try buffer(y), try buffer(mean), try buffer(rstd))
     try runtime.launch(.layer_norm, size) {
@@ -132,7 +132,7 @@ extension OpenCLBackend {
     var it = try Iteration(rows(dx), rows(x), rows(dy))
     _ = try index(max(x.layout.end, dy.layout.end, dx.layout.end))
     let (rowCount, columns) = (x.shape[0], x.shape[1])
-    let size = rowLaunchSize(&it, columns: columns)
+    let size = rowLaunchSize(.layer_norm_backward, &it, columns: columns)
     let (a, b, c, d) = (try buffer(x), try buffer(mean), try buffer(rstd), try buffer(dy))
     let (e, f) = (try buffer(weight ?? x), try buffer(dx))
     try runtime.launch(.layer_norm_backward, size) {

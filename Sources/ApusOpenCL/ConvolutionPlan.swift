@@ -90,8 +90,11 @@ struct ConvolutionTiling {
   var tile: Int
   /// Registers across a panel.
   var vectors: Int
+  /// What a tuner found to be faster than the usual way.
+  var choice: ConvolutionChoice?
 
-  init(outputs: Int, on device: OpenCLDeviceDescription) {
+  init(outputs: Int, on device: OpenCLDeviceDescription, choice: ConvolutionChoice? = nil) {
+    self.choice = choice
     if device.kind == .gpu {
       (panel, tile, vectors) = (64, 64, 1)
     } else {
@@ -99,7 +102,9 @@ struct ConvolutionTiling {
       tile = width / 2
       let narrow = (outputs + width - 1) / width
       // A narrow panel does half of the work at 0.6 of the cost. Panels hold at least 16 channels.
-      vectors = width == 16 && Double(narrow) * 0.6 < Double((narrow + 1) / 2) ? 1 : 2
+      let isNarrow =
+        choice.map { $0.vectors == 1 } ?? (Double(narrow) * 0.6 < Double((narrow + 1) / 2))
+      vectors = width == 16 && isNarrow ? 1 : 2
       panel = vectors * width
     }
     panels = (outputs + panel - 1) / panel
@@ -116,7 +121,7 @@ extension ConvolutionArguments {
     // Weights that fit the second-level cache beside the pixels are gone through for every tile, the
     // others panel by panel.
     let bytes = 4 * Int(panels) * Int(panelSize)
-    panelsEach = bytes <= 400 << 10 ? panels : 1
+    panelsEach = tiling.choice?.sharesPixels ?? (bytes <= 400 << 10) ? panels : 1
     let columns = Int((panels + panelsEach - 1) / panelsEach)
     let tiles = (pixelCount + tiling.tile - 1) / tiling.tile
     let products =
@@ -124,7 +129,7 @@ extension ConvolutionArguments {
     // Enough work to hide the start of a work-item, and enough work-items for a balance.
     let enough = 2_000_000 / max(products * tiling.tile, 1) + 1
     let balanced = (tiles * columns + 4 * units - 1) / (4 * units)
-    let each = max(1, min(enough, balanced))
+    let each = max(1, min(tiling.choice?.tiles ?? min(enough, balanced), tiles))
     pixels = Int32(truncatingIfNeeded: each * tiling.tile)
     return ((tiles + each - 1) / each, columns)
   }

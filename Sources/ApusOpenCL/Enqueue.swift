@@ -2,6 +2,11 @@ import ApusDevice
 
 extension OpenCLBackend {
   public func enqueue(_ command: Command) throws {
+    if let lightTuner { try lightTuner.run(command, on: self) } else { try attempt(command) }
+  }
+
+  /// Runs a command, in halves where memory is short.
+  func attempt(_ command: Command) throws {
     do { try run(command) } catch let error as ApusError where error.kind == .outOfMemory {
       try enqueueHalves(command, error)
     }
@@ -127,8 +132,25 @@ extension OpenCLBackend {
 
   /// A launch over rows: chunks of rows on a CPU, a work-group of 64 per row on a GPU.
   @inline(__always)
-  func rowLaunchSize(_ it: inout Iteration, columns: Int) -> LaunchSize {
+  func rowLaunchSize(_ kernel: KernelID, _ it: inout Iteration, columns: Int) -> LaunchSize {
     if runtime.isGPU { return LaunchSize(Int(it.count) * 64, local: 64) }
-    return lineLaunchSize(&it, cost: columns)
+    let rows = Int(it.count)
+    let size = lineLaunchSize(&it, cost: columns)
+    let usual = Int(it.chunk)
+    let choice = tuned(TuningKey(operation: kernel.name, sizes: [rows, columns])) {
+      chunks(upTo: rows, usual: usual)
+    }
+    guard let chunk = choice?.first, chunk > 0 else { return size }
+    it.chunk = Int32(truncatingIfNeeded: min(chunk, rows))
+    return LaunchSize((rows + Int(it.chunk) - 1) / Int(it.chunk))
+  }
+
+  /// Rows of a work-item that a tuner may choose from: a work-item for each unit, up to 64 for each.
+  private func chunks(upTo rows: Int, usual: Int) -> [TuningCandidate] {
+    let units = max(description.computeUnits, 1)
+    let all = [1, 2, 4, 8, 16, 32, 64].map { (rows + $0 * units - 1) / ($0 * units) }
+    return Set(all).subtracting([usual, 0]).sorted(by: >).map {
+      TuningCandidate([$0], isAlike: true)
+    }
   }
 }

@@ -72,17 +72,13 @@ extension OpenCLBackend {
   private func multiply(
     _ problem: GemmProblem, _ a: cl_mem, _ b: cl_mem, _ bias: cl_mem, _ out: cl_mem
   ) throws {
-    let choice = tuning.isEmpty ? nil : tuning.choice(problem.tuningKey).flatMap(GemmChoice.init)
-    if let lightTuner, choice == nil {
-      return try lightTuner.run(problem, problem.tuningKey, on: self) { problem, plan, other in
-        try multiply(problem, plan, a, b, bias, other ?? out)
-      }
-    }
-    try multiply(problem, GemmPlan(problem, on: description, choice: choice), a, b, bias, out)
+    let choice = tuned(problem.tuningKey) { GemmPlan.candidates(problem, on: description) }
+    let plan = GemmPlan(problem, on: description, choice: choice.flatMap(GemmChoice.init))
+    try multiply(problem, plan, a, b, bias, out)
   }
 
   /// By a given plan.
-  func multiply(
+  private func multiply(
     _ problem: GemmProblem, _ plan: GemmPlan, _ a: cl_mem, _ b: cl_mem, _ bias: cl_mem,
     _ out: cl_mem
   ) throws {

@@ -93,7 +93,7 @@ extension GemmBlocks {
       problem, device,
       height: Self.height(
         rows: problem.m, panel: device.panelWidth,
-        collide: isDense && problem.s.rowStep % 1024 == 0))
+        isLow: !isDense || problem.s.rowStep % 1024 == 0))
     choose(problem, device)
   }
 
@@ -162,11 +162,12 @@ extension GemmBlocks {
   }
 
   /// Twelve rows keep 24 accumulators busy, fewer waste less on short matrices. Rows that lie a multiple
-  /// of 4 KiB apart compete for one set of a first-level cache, which has 8 ways or a few more.
-  private static func height(rows: Int, panel: Int, collide: Bool) -> Int {
+  /// of 4 KiB apart compete for one set of a first-level cache, which has 8 ways or a few more; and columns
+  /// are packed by eights, a register each.
+  private static func height(rows: Int, panel: Int, isLow: Bool) -> Int {
     var best = 4
     var lowest = Int.max
-    for height in panel == 32 ? (collide ? [8, 4] : [12, 8, 4]) : [6, 4] {
+    for height in panel == 32 ? (isLow ? [8, 4] : [12, 8, 4]) : [6, 4] {
       let tiles = (rows + height - 1) / height
       // Below five rows the latency of an accumulator shows; loads weigh on low tiles.
       let cost = tiles * (max(height, 5) * 8 + 4)

@@ -83,10 +83,29 @@ extension GemmPlan {
   }
 
   /// What a tuner may choose from, the most promising first.
-  static func candidates(_ problem: GemmProblem, on device: OpenCLDeviceDescription) -> [GemmChoice]
+  static func candidates(_ problem: GemmProblem, on device: OpenCLDeviceDescription)
+    -> [TuningCandidate]
   {
-    if device.kind == .gpu { return candidates(gpu: problem) }
-    return problem.m > 1 && problem.n > 1 ? candidates(cpu: problem, on: device) : []
+    let choices =
+      device.kind == .gpu
+      ? candidates(gpu: problem)
+      : problem.m > 1 && problem.n > 1 ? candidates(cpu: problem, on: device) : []
+    let usual = GemmPlan(problem, on: device)
+    return choices.compactMap { choice in
+      let plan = GemmPlan(problem, on: device, choice: choice)
+      if plan.isSame(as: usual) { return nil }
+      return TuningCandidate(
+        choice.numbers,
+        isAlike: plan.kernel == usual.kernel && plan.arguments.depth == usual.arguments.depth
+          && plan.arguments.parts == usual.arguments.parts)
+    }
+  }
+
+  private func isSame(as other: GemmPlan) -> Bool {
+    kernel == other.kernel && isTransposed == other.isTransposed
+      && arguments.rows == other.arguments.rows && arguments.columns == other.arguments.columns
+      && arguments.depth == other.arguments.depth && arguments.parts == other.arguments.parts
+      && arguments.packsS == other.arguments.packsS
   }
 }
 

@@ -18,7 +18,7 @@ struct WinogradPlan {
   ) {
     let window = convolution.window
     edge = 7 - window.height
-    guard device.kind == .cpu,
+    guard device.kind == .cpu, tiling.choice?.isWinograd != false,
       let total = Self.tiles(convolution, edge, channels: channels, outputs: outputs)
     else { return nil }
     // Few channels leave room for more tiles, which then share the fetches of weights.
@@ -29,7 +29,8 @@ struct WinogradPlan {
     let fixed = tiling.tile * tiling.panel + 2 * Self.skew
     let room = (Self.room(device) - fixed) / row / tiling.tile * tiling.tile
     guard room > 0 else { return nil }
-    tiles = min(limit, room, (wanted + tiling.tile - 1) / tiling.tile * tiling.tile)
+    let usual = min(limit, (wanted + tiling.tile - 1) / tiling.tile * tiling.tile)
+    tiles = max(tiling.tile, min(tiling.choice.map { $0.tiles * tiling.tile } ?? usual, room))
     items = (total + tiles - 1) / tiles
     scratchBytes = 4 * 36 * (tiles * row + fixed)
   }
@@ -75,7 +76,7 @@ struct WinogradWeightsPlan {
     on device: OpenCLDeviceDescription
   ) {
     edge = 7 - convolution.window.height
-    guard device.kind == .cpu,
+    guard device.kind == .cpu, tiling.choice?.isWinograd != false,
       let total = WinogradPlan.tiles(convolution, edge, channels: all, outputs: outputs)
     else { return nil }
     channels = min(all, 64)
@@ -83,10 +84,13 @@ struct WinogradWeightsPlan {
     let row = (channels + 15) / 16 * 16
     // What is transformed at a time stays in the second-level cache beside its sums.
     let room = WinogradPlan.room(device) - 2 * WinogradPlan.skew
-    tiles = min(row <= 16 ? 64 : row <= 32 ? 48 : 32, room / (row + tiling.panel))
+    let wanted = tiling.choice?.tiles ?? (row <= 16 ? 64 : row <= 32 ? 48 : 32)
+    tiles = min(max(wanted, 4), room / (row + tiling.panel))
     guard tiles >= 4 else { return nil }
     let units = max(device.computeUnits, 1)
-    let cuts = max(1, (4 * units + tiling.panels * blocks - 1) / (tiling.panels * blocks))
+    let cuts = max(
+      1, tiling.choice?.parts ?? (4 * units + tiling.panels * blocks - 1) / (tiling.panels * blocks)
+    )
     part = max(1, ((total + cuts - 1) / cuts + tiles - 1) / tiles) * tiles
     parts = (total + part - 1) / part
     scratchBytes = 4 * 36 * (tiles * (row + tiling.panel) + 2 * WinogradPlan.skew)

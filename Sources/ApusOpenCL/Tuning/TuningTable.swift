@@ -25,6 +25,8 @@ package final class TuningTable: Sendable {
   private let title: String
   private let entries: Mutex<[TuningKey: [Int]]>
   private let hasEntries: Atomic<Bool>
+  /// Threads that are trying choices.
+  private let scopes = Atomic<Int>(0)
 
   /// `tuning` beside the folder of built programs.
   init(_ description: OpenCLDeviceDescription, beside cache: ProgramCache) {
@@ -44,9 +46,24 @@ package final class TuningTable: Sendable {
     hasEntries = Atomic(!known.isEmpty)
   }
 
-  /// Whether nothing was ever tuned: the usual case, which costs one load.
-  @inline(__always)
   package var isEmpty: Bool { !hasEntries.load(ordering: .relaxed) }
+
+  /// Whether nothing was ever tuned nor is just now: the usual case, which costs two loads.
+  @inline(__always)
+  var isIdle: Bool { isEmpty && scopes.load(ordering: .relaxed) == 0 }
+
+  func enterScope() { scopes.wrappingAdd(1, ordering: .relaxed) }
+  func leaveScope() { scopes.wrappingSubtract(1, ordering: .relaxed) }
+
+  /// What the scope of the thread says, else what is kept.
+  func chosen(_ key: TuningKey, _ candidates: () -> [TuningCandidate]) -> [Int]? {
+    switch TuningScope.current {
+    case .choose(key, let choice): return choice
+    case .survey(let survey): survey.note(key, candidates)
+    default: break
+    }
+    return choice(key)
+  }
 
   package func choice(_ key: TuningKey) -> [Int]? { entries.withLock { $0[key] } }
 
