@@ -54,13 +54,23 @@ inline float input(const Conv *g, global const float *x, const Pixel *at, int t,
   return x[((at->n * g->height + h) * g->width + w) * g->pitch + c];
 }
 
+// Where an item works in the tile; see gemm_gpu.cl.
+#if WARPS
+#define TILE_COLUMN(item) ((item) % 8 + (item) / 32 % 2 * 8)
+#define TILE_ROW(item) ((item) / 8 % 4 + (item) / 64 * 4)
+#else
+#define TILE_COLUMN(item) ((item) % 16)
+#define TILE_ROW(item) ((item) / 16)
+#endif
+
 kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_shared(
     const Conv g, global const float *restrict x, global const float *restrict weights,
     global const float *restrict bias, global const float *restrict addend,
     global float *restrict out) {
   local float left[SLICE * PITCH] __attribute__((aligned(16)));
   local float right[SLICE * PITCH] __attribute__((aligned(16)));
-  const int ix = get_local_id(0), iy = get_local_id(1), item = iy * 16 + ix;
+  const int item = (int)get_local_id(1) * 16 + (int)get_local_id(0);
+  const int ix = TILE_COLUMN(item), iy = TILE_ROW(item);
   const int panel = get_group_id(0), group = get_group_id(2);
   const int row = (int)get_group_id(1) * TILE, column = panel * PANEL;
   const int total = g.images * g.out_height * g.out_width;
@@ -121,7 +131,8 @@ kernel __attribute__((reqd_work_group_size(16, 16, 1))) void weights_shared(
     global float *restrict partial) {
   local float left[SLICE * PITCH] __attribute__((aligned(16)));
   local float right[SLICE * PITCH] __attribute__((aligned(16)));
-  const int ix = get_local_id(0), iy = get_local_id(1), item = iy * 16 + ix;
+  const int item = (int)get_local_id(1) * 16 + (int)get_local_id(0);
+  const int ix = TILE_COLUMN(item), iy = TILE_ROW(item);
   const int panel = get_group_id(0), row = (int)get_group_id(1) * TILE;
   const int part = (int)get_group_id(2) % g.parts, group = (int)get_group_id(2) / g.parts;
   const int groups = (int)get_num_groups(2) / g.parts;

@@ -11,7 +11,10 @@
 // A GPU gives each output a work-group in reduce_rows, a work-item in reduce_columns.
 
 enum { SUM, MEAN, MAXIMUM, MINIMUM };
+// Items of a work-group on a GPU.
+#ifndef GROUP
 #define GROUP 64
+#endif
 
 #define TAKES(op, v, acc) ((op) == MAXIMUM ? (v) > (acc) : (v) < (acc))
 

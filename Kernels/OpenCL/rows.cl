@@ -8,7 +8,10 @@
 //
 // Two passes for mean and variance are as fast as one (Welford) and more accurate.
 
+// Items of a work-group on a GPU.
+#ifndef GROUP
 #define GROUP 64
+#endif
 
 #if APUS_GPU
 #define ROW_SCRATCH local float scratch[GROUP];

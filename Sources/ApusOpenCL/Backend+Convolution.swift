@@ -191,7 +191,7 @@ extension OpenCLBackend {
     let kernel: KernelID
     let size: LaunchSize
     if runtime.isGPU {
-      kernel = .conv_shared
+      kernel = tiling.choice?.vectors == 2 ? .conv_warps : .conv_shared
       size = LaunchSize(
         16 * tiling.panels, 16 * ((arguments.outputPixels + 63) / 64), groups,
         local: (16, 16, 1))

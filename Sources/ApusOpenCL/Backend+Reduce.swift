@@ -25,16 +25,17 @@ extension OpenCLBackend {
       && !(red.stride[0] == 1)
     let outputs = Int(kept.count)
     let usualParts = partCount(length: length, outputs: outputs, isColumns: isColumns)
-    let tunedParts = tuned(
+    let choice = tuned(
       TuningKey(
         operation: isColumns ? "reduceColumns" : "reduceRows",
         sizes: [length, outputs, Int(red.shape[0]), x.dtype.byteCount])
-    ) { partCandidates(length: length, usual: usualParts) }?.first
-    let parts = max(1, min(tunedParts ?? usualParts, 64, length))
+    ) { reductionCandidates(length: length, usual: usualParts, isRows: !isColumns && !isInteger) }
+    let parts = max(1, min(choice?.first ?? usualParts, 64, length))
+    let isWide = runtime.isGPU && !isColumns && !isInteger && choice?.last == 256
     let kernel: KernelID =
       isColumns
       ? (isInteger ? .reduce_columns_int : .reduce_columns_float)
-      : (isInteger ? .reduce_rows_int : .reduce_rows_float)
+      : isInteger ? .reduce_rows_int : isWide ? .reduce_rows_float_wide : .reduce_rows_float
     let source = try buffer(x)
     guard parts > 1 else {
       let target = try buffer(out)
@@ -73,9 +74,13 @@ extension OpenCLBackend {
     return min(64, length / smallest)
   }
 
-  private func partCandidates(length: Int, usual: Int) -> [TuningCandidate] {
-    [1, 2, 4, 8, 16, 32, 64].filter { $0 != usual && ($0 == 1 || length / $0 >= 64) }
-      .map { TuningCandidate([$0], isAlike: false) }
+  /// Parts, and for rows on a GPU the items of a work-group.
+  private func reductionCandidates(length: Int, usual: Int, isRows: Bool) -> [TuningCandidate] {
+    let parts = [1, 2, 4, 8, 16, 32, 64].filter { $0 == 1 || length / $0 >= 64 }
+    let narrow = parts.filter { $0 != usual }.map { TuningCandidate([$0], isAlike: false) }
+    guard isRows, runtime.isGPU else { return narrow }
+    return narrow
+      + Set(parts + [usual]).sorted().map { TuningCandidate([$0, 256], isAlike: false) }
   }
 
   private func launchReduction(
@@ -86,7 +91,8 @@ extension OpenCLBackend {
     if isColumns {
       size = columnLaunchSize(&kept, parts: parts)
     } else if runtime.isGPU {
-      size = LaunchSize(Int(kept.count) * 64, parts, local: (64, 1))
+      let group = kernel == .reduce_rows_float_wide ? 256 : 64
+      size = LaunchSize(Int(kept.count) * group, parts, local: (group, 1))
     } else {
       let lines = lineLaunchSize(&kept, cost: segment)
       size = LaunchSize(lines.global.0, parts)

@@ -24,9 +24,10 @@ extension OpenCLBackend {
     var it = try Iteration(rows(out), rows(x))
     _ = try index(max(x.layout.end, out.layout.end))
     let columns = x.shape[x.shape.count - 1]
-    let size = rowLaunchSize(.softmax, &it, columns: columns)
+    let (kernel, size) = rowLaunch(
+      .softmax, wide: .softmax_wide, &it, columns: columns)
     let (source, target) = (try buffer(x), try buffer(out))
-    try runtime.launch(.softmax, size) {
+    try runtime.launch(kernel, size) {
       $0.value(it)
       $0.buffer(source)
       $0.buffer(target)
@@ -42,9 +43,10 @@ extension OpenCLBackend {
     var it = try Iteration(rows(dx), rows(y), rows(dy))
     _ = try index(max(y.layout.end, dy.layout.end, dx.layout.end))
     let columns = y.shape[y.shape.count - 1]
-    let size = rowLaunchSize(.softmax_backward, &it, columns: columns)
+    let (kernel, size) = rowLaunch(
+      .softmax_backward, wide: .softmax_backward_wide, &it, columns: columns)
     let (a, b, c) = (try buffer(y), try buffer(dy), try buffer(dx))
-    try runtime.launch(.softmax_backward, size) {
+    try runtime.launch(kernel, size) {
       $0.value(it)
       $0.buffer(a)
       $0.buffer(b)
@@ -67,11 +69,12 @@ extension OpenCLBackend {
       [rows(gradient ?? logits), rows(logits), targets.layout, losses.layout])
     _ = try index(max(logits.layout.end, gradient?.layout.end ?? 0))
     let columns = logits.shape[1]
-    let size = rowLaunchSize(.cross_entropy, &it, columns: columns)
+    let (kernel, size) = rowLaunch(
+      .cross_entropy, wide: .cross_entropy_wide, &it, columns: columns)
     let (a, b) = (try buffer(logits), try buffer(targets))
     let (c, d, e) = (try buffer(weights ?? logits), try buffer(losses), try buffer(rowWeights))
     let f = try buffer(gradient ?? losses)
-    try runtime.launchChecked(.cross_entropy, size) {
+    try runtime.launchChecked(kernel, size) {
       $0.value(it)
       $0.buffer(a)
       $0.buffer(b)
@@ -100,10 +103,11 @@ extension OpenCLBackend {
     guard x.count > 0 else { return try compose(command) }
     var it = try Iteration(rows(y), rows(x))
     _ = try index(max(x.layout.end, y.layout.end))
-    let size = rowLaunchSize(.layer_norm, &it, columns: x.shape[1])
+    let (kernel, size) = rowLaunch(
+      .layer_norm, wide: .layer_norm_wide, &it, columns: x.shape[1])
     let (a, b, c) = (try buffer(x), try buffer(weight), try buffer(bias))
     let (d, e, f) = (try buffer(y), try buffer(mean), try buffer(rstd))
-    try runtime.launch(.layer_norm, size) {
+    try runtime.launch(kernel, size) {
       $0.value(it)
       $0.buffer(a)
       $0.buffer(b)
@@ -132,10 +136,11 @@ extension OpenCLBackend {
     var it = try Iteration(rows(dx), rows(x), rows(dy))
     _ = try index(max(x.layout.end, dy.layout.end, dx.layout.end))
     let (rowCount, columns) = (x.shape[0], x.shape[1])
-    let size = rowLaunchSize(.layer_norm_backward, &it, columns: columns)
+    let (kernel, size) = rowLaunch(
+      .layer_norm_backward, wide: .layer_norm_backward_wide, &it, columns: columns)
     let (a, b, c, d) = (try buffer(x), try buffer(mean), try buffer(rstd), try buffer(dy))
     let (e, f) = (try buffer(weight ?? x), try buffer(dx))
-    try runtime.launch(.layer_norm_backward, size) {
+    try runtime.launch(kernel, size) {
       $0.value(it)
       $0.buffer(a)
       $0.buffer(b)

@@ -4,10 +4,10 @@ import ApusDevice
 ///
 /// On a CPU kind a forward pass (or an input gradient) may sum directly or by Winograd's method, over panels
 /// of one or two registers, in pieces of more or fewer tiles. A weight gradient is cut in parts. A GPU kind
-/// has the parts of the weight gradient.
+/// has tiles by rows or by warps, and the parts of the weight gradient.
 struct ConvolutionChoice: Hashable {
   var isWinograd: Bool
-  /// Registers across a panel.
+  /// Registers across a panel; on a GPU 2 for tiles by warps.
   var vectors: Int
   /// Tiles of a work-item.
   var tiles: Int
@@ -90,7 +90,9 @@ extension ConvolutionTiling {
     _ convolution: Convolution, channels: Int, outputs: [Int], of group: Int,
     on device: OpenCLDeviceDescription
   ) -> [TuningCandidate] {
-    guard device.kind == .cpu else { return [] }
+    if device.kind == .gpu {
+      return [TuningCandidate(ConvolutionChoice(vectors: 2).numbers, isAlike: false)]
+    }
     let usual = ConvolutionTiling(outputs: group, on: device)
     var choices: [ConvolutionChoice] = []
     func winograd(_ tiling: ConvolutionTiling) -> WinogradPlan? {

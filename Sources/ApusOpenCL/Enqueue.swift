@@ -130,19 +130,24 @@ extension OpenCLBackend {
     return LaunchSize((count + chunk - 1) / chunk, parts)
   }
 
-  /// A launch over rows: chunks of rows on a CPU, a work-group of 64 per row on a GPU.
+  /// A launch over rows: chunks of rows on a CPU; on a GPU a work-group for each row, of 64 items, or of 256
+  /// by the other kernel.
   @inline(__always)
-  func rowLaunchSize(_ kernel: KernelID, _ it: inout Iteration, columns: Int) -> LaunchSize {
-    if runtime.isGPU { return LaunchSize(Int(it.count) * 64, local: 64) }
+  func rowLaunch(_ kernel: KernelID, wide: KernelID, _ it: inout Iteration, columns: Int) -> (
+    kernel: KernelID, size: LaunchSize
+  ) {
     let rows = Int(it.count)
-    let size = lineLaunchSize(&it, cost: columns)
+    let isGPU = runtime.isGPU
+    let size =
+      isGPU ? LaunchSize(rows * 64, local: 64) : lineLaunchSize(&it, cost: columns)
     let usual = Int(it.chunk)
     let choice = tuned(TuningKey(operation: kernel.name, sizes: [rows, columns])) {
-      chunks(upTo: rows, usual: usual)
+      isGPU ? [TuningCandidate([256], isAlike: false)] : chunks(upTo: rows, usual: usual)
     }
-    guard let chunk = choice?.first, chunk > 0 else { return size }
-    it.chunk = Int32(truncatingIfNeeded: min(chunk, rows))
-    return LaunchSize((rows + Int(it.chunk) - 1) / Int(it.chunk))
+    guard let first = choice?.first, first > 0 else { return (kernel, size) }
+    if isGPU { return first == 256 ? (wide, LaunchSize(rows * 256, local: 256)) : (kernel, size) }
+    it.chunk = Int32(truncatingIfNeeded: min(first, rows))
+    return (kernel, LaunchSize((rows + Int(it.chunk) - 1) / Int(it.chunk)))
   }
 
   /// Rows of a work-item that a tuner may choose from: a work-item for each unit, up to 64 for each.

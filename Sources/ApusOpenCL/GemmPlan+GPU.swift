@@ -4,7 +4,7 @@ extension GemmPlan {
   /// Squares of 128 outputs where they fill the device, else of 64, and a cut depth where even those
   /// are too few. Depends on shapes, strides and the device only, so repeats agree bit for bit.
   init(gpu problem: GemmProblem, on device: OpenCLDeviceDescription) {
-    self.init(gpu: problem, on: device, edge: nil, cut: nil)
+    self.init(gpu: problem, on: device, edge: nil, cut: nil, byWarps: false)
   }
 
   /// What a tuner chose; nil where it does not suit the problem.
@@ -12,22 +12,26 @@ extension GemmPlan {
     guard choice.height == 64 || choice.height == 128, choice.parts > 0, choice.parts <= 32,
       choice.parts == 1 || problem.k / choice.parts >= 16
     else { return nil }
-    self.init(gpu: problem, on: device, edge: choice.height, cut: choice.parts)
+    self.init(
+      gpu: problem, on: device, edge: choice.height, cut: choice.parts, byWarps: choice.rows == 1)
   }
 
-  /// Both tiles, with the depth cut in several ways.
+  /// Both tiles, by rows and by warps, with the depth cut in several ways.
   static func candidates(gpu problem: GemmProblem) -> [GemmChoice] {
-    [128, 64].flatMap { edge in
-      [1, 2, 4, 8, 16, 32].filter { $0 == 1 || problem.k / $0 >= 64 }.map { cut in
-        GemmChoice(
-          isTransposed: false, height: edge, rows: 0, columns: 0, depth: 0, parts: cut)
+    let cuts = [1, 2, 4, 8, 16, 32].filter { $0 == 1 || problem.k / $0 >= 64 }
+    return cuts.flatMap { cut in
+      [128, 64].flatMap { edge in
+        [1, 0].map { warps in
+          GemmChoice(
+            isTransposed: false, height: edge, rows: warps, columns: 0, depth: 0, parts: cut)
+        }
       }
     }
   }
 
   private init(
     gpu problem: GemmProblem, on device: OpenCLDeviceDescription, edge wantedEdge: Int?,
-    cut wantedCut: Int?
+    cut wantedCut: Int?, byWarps: Bool
   ) {
     isTransposed = problem.out.columnStep != 1 && problem.out.rowStep == 1
     let view = isTransposed ? problem.transposed : problem
@@ -36,7 +40,10 @@ extension GemmPlan {
     }
     let units = max(device.computeUnits, 1)
     let edge = wantedEdge ?? (tiles(128) >= 2 * units ? 128 : 64)
-    kernel = edge == 128 ? .gemm_shared_128 : .gemm_shared_64
+    kernel =
+      edge == 128
+      ? (byWarps ? .gemm_warps_128 : .gemm_shared_128)
+      : (byWarps ? .gemm_warps_64 : .gemm_shared_64)
     // A part of fewer than 128 products an output is not worth its sum.
     let wanted = (2 * units + tiles(edge) - 1) / max(tiles(edge), 1)
     let cut = wantedCut ?? max(1, min(wanted, view.k / 128, 32))

@@ -114,7 +114,7 @@ struct GemmChoice: Hashable {
   var isTransposed: Bool
   /// Rows of a register tile; on a GPU the edge of a group's tile.
   var height: Int
-  /// Of a block and of a slice of the depth; a GPU has no choice there.
+  /// Of a block and of a slice of the depth. On a GPU `rows` is 1 for tiles by warps, and the rest unused.
   var rows, columns, depth: Int
   /// Pieces of the depth that are computed apart.
   var parts: Int

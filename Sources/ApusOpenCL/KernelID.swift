@@ -14,52 +14,68 @@ enum KernelProgram: Int, CaseIterable {
   case depthwise, pooling, batchNorm
   // One program per side of the window.
   case depthwisePlanes3, depthwisePlanes5
+  // Other ways for GPU kinds, which a tuner may choose: tiles by warps, work-groups of 256.
+  case gemmWarps64, gemmWarps128, convolutionWarps, rowsWide, rowsRestWide, reduceWide
 
   var name: String { "\(self)" }
 
   /// The prelude, then the file.
   var source: [UInt8] {
-    let file =
-      switch self {
-      case .elementwise, .elementwiseRest: KernelSource.functions + KernelSource.elementwise
-      case .chain: KernelSource.functions + KernelSource.chain
-      case .copy, .cast: KernelSource.cast
-      case .transpose: KernelSource.transpose
-      case .reduce, .reduceRest: KernelSource.reduce
-      case .index, .indexRest: KernelSource.index
-      case .rows, .rowsRest: KernelSource.rows
-      case .optimizer: KernelSource.optimizer
-      case .random: KernelSource.random
-      case .recurrent: KernelSource.recurrent
-      case .gemm: KernelSource.functions + KernelSource.gemm
-      case .gemm4: Self.gemmCPU(rows: 4)
-      case .gemm6: Self.gemmCPU(rows: 6)
-      case .gemm8: Self.gemmCPU(rows: 8)
-      case .gemm12: Self.gemmCPU(rows: 12)
-      case .gemmVector: KernelSource.functions + KernelSource.gemm + KernelSource.gemmVector
-      case .gemm64: Self.gemmGPU(tile: 64)
-      case .gemm128: Self.gemmGPU(tile: 128)
-      case .convolution: KernelSource.convolution
-      case .convolution1: Self.convolutionCPU(vectors: 1, KernelSource.convolutionCPU)
-      case .convolution2: Self.convolutionCPU(vectors: 2, KernelSource.convolutionCPU)
-      case .winograd1: Self.convolutionCPU(vectors: 1, KernelSource.winogradCPU)
-      case .winograd2: Self.convolutionCPU(vectors: 2, KernelSource.winogradCPU)
-      case .convolutionShared:
-        KernelSource.functions + KernelSource.convolution + KernelSource.convolutionGPU
-      case .depthwise:
-        KernelSource.functions + KernelSource.registers + KernelSource.images
-          + KernelSource.depthwise
-      case .depthwisePlanes3: Self.depthwisePlanes(side: 3)
-      case .depthwisePlanes5: Self.depthwisePlanes(side: 5)
-      case .pooling: KernelSource.images + KernelSource.pooling
-      case .batchNorm: KernelSource.functions + KernelSource.batchNorm
-      }
     let part =
       switch self {
-      case .elementwiseRest, .cast, .reduceRest, .indexRest, .rowsRest: "#define APUS_PART 1\n"
+      case .elementwiseRest, .cast, .reduceRest, .indexRest, .rowsRest, .rowsRestWide:
+        "#define APUS_PART 1\n"
       default: ""
       }
     return Array(part.utf8) + KernelSource.prelude + file
+  }
+
+  private var file: [UInt8] {
+    switch self {
+    case .elementwise, .elementwiseRest: KernelSource.functions + KernelSource.elementwise
+    case .chain: KernelSource.functions + KernelSource.chain
+    case .copy, .cast: KernelSource.cast
+    case .transpose: KernelSource.transpose
+    case .reduce, .reduceRest: KernelSource.reduce
+    case .index, .indexRest: KernelSource.index
+    case .rows, .rowsRest: KernelSource.rows
+    case .optimizer: KernelSource.optimizer
+    case .random: KernelSource.random
+    case .recurrent: KernelSource.recurrent
+    case .gemm: KernelSource.functions + KernelSource.gemm
+    case .gemm4: Self.gemmCPU(rows: 4)
+    case .gemm6: Self.gemmCPU(rows: 6)
+    case .gemm8: Self.gemmCPU(rows: 8)
+    case .gemm12: Self.gemmCPU(rows: 12)
+    case .gemmVector: KernelSource.functions + KernelSource.gemm + KernelSource.gemmVector
+    case .gemm64: Self.gemmGPU(tile: 64)
+    case .gemm128: Self.gemmGPU(tile: 128)
+    case .convolution: KernelSource.convolution
+    case .convolution1: Self.convolutionCPU(vectors: 1, KernelSource.convolutionCPU)
+    case .convolution2: Self.convolutionCPU(vectors: 2, KernelSource.convolutionCPU)
+    case .winograd1: Self.convolutionCPU(vectors: 1, KernelSource.winogradCPU)
+    case .winograd2: Self.convolutionCPU(vectors: 2, KernelSource.winogradCPU)
+    case .convolutionShared:
+      KernelSource.functions + KernelSource.convolution + KernelSource.convolutionGPU
+    case .depthwise:
+      KernelSource.functions + KernelSource.registers + KernelSource.images
+        + KernelSource.depthwise
+    case .depthwisePlanes3: Self.depthwisePlanes(side: 3)
+    case .depthwisePlanes5: Self.depthwisePlanes(side: 5)
+    case .pooling: KernelSource.images + KernelSource.pooling
+    case .batchNorm: KernelSource.functions + KernelSource.batchNorm
+    case .gemmWarps64: Self.gemmGPU(tile: 64, byWarps: true)
+    case .gemmWarps128: Self.gemmGPU(tile: 128, byWarps: true)
+    case .convolutionWarps:
+      Array("#define WARPS 1\n#define conv_shared conv_warps\n".utf8)
+        + KernelProgram.convolutionShared.file
+    case .rowsWide, .rowsRestWide:
+      Self.wide([
+        .softmax_wide, .softmax_backward_wide, .cross_entropy_wide, .layer_norm_wide,
+        .layer_norm_backward_wide,
+      ]) + KernelSource.rows
+    case .reduceWide: Self.wide([.reduce_rows_float_wide]) + KernelSource.reduce
+    }
   }
 
   private static func gemmCPU(rows: Int) -> [UInt8] {
@@ -77,9 +93,17 @@ enum KernelProgram: Int, CaseIterable {
       + KernelSource.images + KernelSource.depthwisePlanes
   }
 
-  private static func gemmGPU(tile: Int) -> [UInt8] {
-    Array("#define TILE \(tile)\n".utf8) + KernelSource.functions + KernelSource.gemm
-      + KernelSource.gemmGPU
+  private static func gemmGPU(tile: Int, byWarps: Bool = false) -> [UInt8] {
+    let warps =
+      byWarps ? "#define WARPS 1\n#define gemm_shared_\(tile) gemm_warps_\(tile)\n" : ""
+    return Array("#define TILE \(tile)\n\(warps)".utf8) + KernelSource.functions
+      + KernelSource.gemm + KernelSource.gemmGPU
+  }
+
+  /// Work-groups of 256, under the kernels' other names.
+  private static func wide(_ kernels: [KernelID]) -> [UInt8] {
+    let names = kernels.map { "#define \($0.name.dropLast(5)) \($0.name)\n" }
+    return Array(("#define GROUP 256\n" + names.joined()).utf8)
   }
 }
 
@@ -133,6 +157,10 @@ enum KernelID: Int, CaseIterable {
   // batchnorm.cl
   case batch_norm_parts, batch_norm_statistics, batch_norm_given, batch_norm_apply
   case batch_norm_gradient_parts, batch_norm_gradient_sums, batch_norm_gradient_apply
+  // The other ways of a GPU.
+  case gemm_warps_64, gemm_warps_128, conv_warps
+  case softmax_wide, softmax_backward_wide, cross_entropy_wide, layer_norm_wide
+  case layer_norm_backward_wide, reduce_rows_float_wide
 
   var name: String { "\(self)" }
 
@@ -147,6 +175,12 @@ enum KernelID: Int, CaseIterable {
     case .softmax, .softmax_backward, .cross_entropy: return .rows
     case .depthwise_planes_3, .depthwise_planes_backward_3: return .depthwisePlanes3
     case .depthwise_planes_5, .depthwise_planes_backward_5: return .depthwisePlanes5
+    case .gemm_warps_64: return .gemmWarps64
+    case .gemm_warps_128: return .gemmWarps128
+    case .conv_warps: return .convolutionWarps
+    case .softmax_wide, .softmax_backward_wide, .cross_entropy_wide: return .rowsWide
+    case .layer_norm_wide, .layer_norm_backward_wide: return .rowsRestWide
+    case .reduce_rows_float_wide: return .reduceWide
     default: break
     }
     if position <= Self.select_8.rawValue { return .elementwiseRest }
