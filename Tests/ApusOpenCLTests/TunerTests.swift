@@ -60,6 +60,43 @@ import Testing
     #expect(read.isEmpty && !FileManager.default.fileExists(atPath: table.path))
   }
 
+  /// Writers at once, each with a table of its own as processes have: no line is lost.
+  @Test func writersTakeTurns() async throws {
+    let fresh = Fresh()
+    let tables = try (0..<4).map { _ in try fresh.open().tuning }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (i, table) in tables.enumerated() {
+        group.addTask {
+          for j in 0..<25 {
+            try table.record(TuningKey(operation: "gemm", sizes: [i, j]), [i + j])
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    let (entries, damaged) = TuningTable.read(tables[0].path)
+    #expect(entries.count == 100 && damaged == 0)
+    #expect(entries.allSatisfy { $1 == [$0.sizes.reduce(0, +)] })
+  }
+
+  /// A writer that never ends makes an error of those that wait, not a hang, and no half of a change.
+  @Test func waitingForAWriterIsLimited() throws {
+    let fresh = Fresh()
+    let table = try fresh.open().tuning
+    let keys = [1, 2].map { TuningKey(operation: "gemm", sizes: [$0]) }
+    try table.record(keys[0], [1])
+    try FileLock.holding(table.path) {
+      let error = #expect(throws: ApusError.self) {
+        try table.record(keys[1], [2], patience: 0.05)
+      }
+      #expect(error?.kind == .file && error?.message.contains("another process") == true)
+      #expect(error?.operation.hasPrefix(table.path) == true)
+      #expect(table.choice(keys[1]) == [2] && TuningTable.read(table.path).entries.count == 1)
+    }
+    try table.record(keys[1], [2])
+    #expect(TuningTable.read(table.path).entries.count == 2)
+  }
+
   /// Every candidate, for odd and even extents and all orders of the operands.
   @Test(arguments: [OpenCLDeviceDescription.Kind.cpu, .gpu])
   func candidatesComputeRight(kind: OpenCLDeviceDescription.Kind) throws {

@@ -18,8 +18,8 @@ package struct TuningKey: Hashable, Sendable {
 ///     gemm 128 512 784 1 0 1 0 = 0 12 72 256 208 1 #5d0c…
 ///
 /// A line whose checksum is wrong counts as missing, so what it was about runs as if never tuned. The file
-/// is replaced as a whole: a reader sees the old one or the new one. Two processes that tune at once keep
-/// the lines of both unless they write in the same moment; then some of one are lost.
+/// is replaced as a whole: a reader sees the old one or the new one. Writers take turns by a lock, so
+/// processes that tune at once keep the lines of all.
 package final class TuningTable: Sendable {
   package let path: String
   private let title: String
@@ -78,12 +78,10 @@ package final class TuningTable: Sendable {
   }
 
   /// Keeps a choice, or forgets it; from now on, and in the file.
+  /// - Parameter patience: Seconds to wait for other writers.
   /// - Throws: `ApusError` where the file cannot be written; the choice then holds for this process.
-  package func record(_ key: TuningKey, _ choice: [Int]?) throws {
+  package func record(_ key: TuningKey, _ choice: [Int]?, patience: Double = 10) throws {
     adopt(key, choice)
-    var all = Self.read(path).entries
-    all[key] = choice
-    let lines = all.map { Self.line($0, $1) }.sorted()
     let folder = (path as NSString).deletingLastPathComponent
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -91,8 +89,13 @@ package final class TuningTable: Sendable {
       throw ApusError(
         .file, operation: folder, "cannot be made: \(error.localizedDescription)")
     }
-    try AtomicFile.write(
-      Data(([title] + lines).joined(separator: "\n").appending("\n").utf8), to: path)
+    try FileLock.holding(path, seconds: patience) {
+      var all = Self.read(path).entries
+      all[key] = choice
+      let lines = all.map { Self.line($0, $1) }.sorted()
+      try AtomicFile.write(
+        Data(([title] + lines).joined(separator: "\n").appending("\n").utf8), to: path)
+    }
   }
 
   package func removeAll() throws {
@@ -101,9 +104,11 @@ package final class TuningTable: Sendable {
       hasEntries.store(false, ordering: .relaxed)
     }
     guard FileManager.default.fileExists(atPath: path) else { return }
-    do { try FileManager.default.removeItem(atPath: path) } catch {
-      throw ApusError(
-        .file, operation: path, "cannot be removed: \(error.localizedDescription)")
+    try FileLock.holding(path) {
+      guard unlink(path) == 0 || errno == ENOENT else {
+        throw ApusError(
+          .file, operation: path, "cannot be removed: \(String(cString: strerror(errno)))")
+      }
     }
   }
 
