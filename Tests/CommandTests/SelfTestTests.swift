@@ -10,11 +10,14 @@ struct SelfTestCommandTests {
       let operation, dtype, verdict: String
       let error: Double?
       let allowed: Double
+      let problems: [String]
     }
     let device: DeviceInfo
     let passed: Bool
     let rows: [Row]
   }
+
+  private static let hasOpenCL = TestDevices.all.contains { $0.name.hasPrefix("opencl") }
 
   @Test(arguments: TestDevices.all.map(\.name))
   func checksADevice(name: String) async throws {
@@ -30,6 +33,30 @@ struct SelfTestCommandTests {
       #expect(row.verdict == "pass" && row.dtype == "float32")
       #expect((row.error ?? .infinity) <= row.allowed)
     }
+  }
+
+  /// A driver that computes wrong numbers: the exit code says so, the table whose fault it is.
+  @Test(.enabled(if: FaultyDriver.compiler != nil && Self.hasOpenCL), arguments: [true, false])
+  func faultsAreTold(onlyOptimizing: Bool) async throws {
+    let folder = try Folder()
+    let environment = try FaultyDriver(in: folder).environment(onlyOptimizing: onlyOptimizing)
+    func run(_ arguments: String) async throws -> ApusProcess.Ended {
+      try await apus(
+        "selftest --device opencl --quick --filter \(arguments)", in: folder,
+        environment: environment)
+    }
+    let ended = try await run("floor --json")
+    #expect(ended.code == 1 && !ended.wasKilled, "\(ended.errors)")
+    let outcome = try JSONDecoder().decode(Outcome.self, from: Data(ended.output.utf8))
+    let verdict = onlyOptimizing ? "wrong driver" : "wrong kernel"
+    let row = try #require(outcome.rows.first { $0.operation == "unary floor" })
+    #expect(!outcome.passed && row.verdict == verdict && row.dtype == "float32")
+    #expect((row.error ?? .infinity) > row.allowed)
+    #expect(row.problems.first?.contains("floor") == true)
+    // What does not touch the fault passes.
+    #expect(try await run("negate").code == 0)
+    let table = try await run("floor")
+    #expect(table.code == 1 && table.output.contains(verdict))
   }
 
   @Test func table() async throws {
