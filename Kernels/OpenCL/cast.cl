@@ -7,7 +7,7 @@ enum { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, INT32, UINT8, BOOL };
 #define DEFINE_COPY(SIZE, T, TN, STORE)                                               \
   kernel void copy_##SIZE(const Iteration it, global const T *x, global T *out) {     \
     FOR_BLOCKS(it, 2)                                                                 \
-      STORE(load_##T(x, at[1], it.stride[1][0], column, n), out);                     \
+      STORE(load_##T(x, at[1], STRIDE(it, 1, 0), column, n), out);                    \
     END_BLOCKS                                                                        \
   }                                                                                   \
   kernel void fill_##SIZE(const Iteration it, global T *out, T value) {               \
@@ -15,9 +15,9 @@ enum { FLOAT32, FLOAT64, FLOAT16, BFLOAT16, INT32, UINT8, BOOL };
       STORE((TN)(value), out);                                                        \
     END_BLOCKS                                                                        \
   }
-#define STORE_UCHAR(v, out) store_uchar(v, out, at[0], it.stride[0][0], column, n)
-#define STORE_USHORT(v, out) store_ushort(v, out, at[0], it.stride[0][0], column, n)
-#define STORE_ULONG(v, out) store_ulong(v, out, at[0], it.stride[0][0], column, n)
+#define STORE_UCHAR(v, out) store_uchar(v, out, at[0], STRIDE(it, 0, 0), column, n)
+#define STORE_USHORT(v, out) store_ushort(v, out, at[0], STRIDE(it, 0, 0), column, n)
+#define STORE_ULONG(v, out) store_ulong(v, out, at[0], STRIDE(it, 0, 0), column, n)
 #if APUS_GPU
 #define BLOCK(T) T
 #else
@@ -92,7 +92,7 @@ inline VI saturated(V v) { return select(TO_INT_SAT(v), (VI)(0), v != v); }
 kernel void cast_float(
     const Iteration it, global const void *x, global void *out, int from, int to) {
   FOR_BLOCKS(it, 2)
-    const int sx = it.stride[1][0], so = it.stride[0][0];
+    const int sx = STRIDE(it, 1, 0), so = STRIDE(it, 0, 0);
     V v;
     switch (from) {
       case FLOAT32: v = load_float(x, at[1], sx, column, n); break;
@@ -117,7 +117,7 @@ kernel void cast_float(
 // Pairs of int32, uint8 and bool.
 kernel void cast_int(const Iteration it, global const void *x, global void *out, int from, int to) {
   FOR_BLOCKS(it, 2)
-    const int sx = it.stride[1][0], so = it.stride[0][0];
+    const int sx = STRIDE(it, 1, 0), so = STRIDE(it, 0, 0);
     VI v = from == INT32 ? load_int(x, at[1], sx, column, n)
                          : TO_VI(load_uchar(x, at[1], sx, column, n));
     switch (to) {
@@ -135,7 +135,7 @@ kernel void cast_double(
     const Iteration it, global const void *x, global void *out, int from, int to) {
   FOR_BLOCKS(it, 2)
     for (int k = column; k < column + n; ++k) {
-      const int i = at[1] + k * it.stride[1][0], o = at[0] + k * it.stride[0][0];
+      const int i = at[1] + k * STRIDE(it, 1, 0), o = at[0] + k * STRIDE(it, 0, 0);
       double v;
       switch (from) {
         case FLOAT32: v = ((global const float *)x)[i]; break;

@@ -18,7 +18,7 @@ inline VI binary_function_int(int op, VI x, VI y) {
 #if APUS_PART == 0
 kernel void unary(const Iteration it, global const float *x, global float *out, int op, float a, float b) {
   FOR_BLOCKS(it, 2)
-    V v = load_float(x, at[1], it.stride[1][0], column, n);
+    V v = load_float(x, at[1], STRIDE(it, 1, 0), column, n);
     STORE_OUT(unary_function(op, v, a, b), out);
   END_BLOCKS
 }
@@ -27,7 +27,7 @@ kernel void unary(const Iteration it, global const float *x, global float *out, 
 #if APUS_PART == 1
 kernel void unary_int(const Iteration it, global const int *x, global int *out, int op) {
   FOR_BLOCKS(it, 2)
-    VI v = load_int(x, at[1], it.stride[1][0], column, n);
+    VI v = load_int(x, at[1], STRIDE(it, 1, 0), column, n);
     VI r = v;
     switch (op) {
       case NEGATE: r = -v; break;
@@ -50,10 +50,10 @@ kernel void unary_int(const Iteration it, global const int *x, global int *out, 
 // Float to bool: IS_NAN, IS_FINITE.
 kernel void classify(const Iteration it, global const float *x, global uchar *out, int op) {
   FOR_BLOCKS(it, 2)
-    V v = load_float(x, at[1], it.stride[1][0], column, n);
+    V v = load_float(x, at[1], STRIDE(it, 1, 0), column, n);
     VI bits = AS_VI(v) & 0x7FFFFFFF;
     VI c = op == IS_NAN ? bits > (VI)(0x7F800000) : bits < (VI)(0x7F800000);
-    store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
+    store_uchar(TO_BOOL(c), out, at[0], STRIDE(it, 0, 0), column, n);
   END_BLOCKS
 }
 #endif
@@ -63,8 +63,8 @@ kernel void unary_backward(
     const Iteration it, global const float *saved, global const float *dy, global float *dx, int op,
     float a, float b) {
   FOR_BLOCKS(it, 3)
-    V s = load_float(saved, at[1], it.stride[1][0], column, n);
-    V g = load_float(dy, at[2], it.stride[2][0], column, n);
+    V s = load_float(saved, at[1], STRIDE(it, 1, 0), column, n);
+    V g = load_float(dy, at[2], STRIDE(it, 2, 0), column, n);
     STORE_OUT(unary_derivative(op, s, g, a, b), dx);
   END_BLOCKS
 }
@@ -72,8 +72,8 @@ kernel void unary_backward(
 kernel void binary(
     const Iteration it, global const float *x, global const float *y, global float *out, int op) {
   FOR_BLOCKS(it, 3)
-    V u = load_float(x, at[1], it.stride[1][0], column, n);
-    V v = load_float(y, at[2], it.stride[2][0], column, n);
+    V u = load_float(x, at[1], STRIDE(it, 1, 0), column, n);
+    V v = load_float(y, at[2], STRIDE(it, 2, 0), column, n);
     STORE_OUT(binary_function(op, u, v), out);
   END_BLOCKS
 }
@@ -83,8 +83,8 @@ kernel void binary(
 kernel void binary_int(
     const Iteration it, global const int *x, global const int *y, global int *out, int op) {
   FOR_BLOCKS(it, 3)
-    VI u = load_int(x, at[1], it.stride[1][0], column, n);
-    VI v = load_int(y, at[2], it.stride[2][0], column, n);
+    VI u = load_int(x, at[1], STRIDE(it, 1, 0), column, n);
+    VI v = load_int(y, at[2], STRIDE(it, 2, 0), column, n);
     STORE_OUT_INT(binary_function_int(op, u, v), out);
   END_BLOCKS
 }
@@ -95,12 +95,12 @@ kernel void logical(
     int invert) {
   FOR_BLOCKS(it, 3)
 #if APUS_GPU
-    uchar u = load_uchar(x, at[1], it.stride[1][0], column, n);
-    uchar v = invert ? 1 : load_uchar(y, at[2], it.stride[2][0], column, n);
+    uchar u = load_uchar(x, at[1], STRIDE(it, 1, 0), column, n);
+    uchar v = invert ? 1 : load_uchar(y, at[2], STRIDE(it, 2, 0), column, n);
     uchar r;
 #else
-    uchar16 u = load_uchar(x, at[1], it.stride[1][0], column, n);
-    uchar16 v = invert ? (uchar16)(1) : load_uchar(y, at[2], it.stride[2][0], column, n);
+    uchar16 u = load_uchar(x, at[1], STRIDE(it, 1, 0), column, n);
+    uchar16 v = invert ? (uchar16)(1) : load_uchar(y, at[2], STRIDE(it, 2, 0), column, n);
     uchar16 r;
 #endif
     switch (op) {
@@ -108,7 +108,7 @@ kernel void logical(
       case LOGICAL_OR: r = u | v; break;
       default: r = u ^ v; break;
     }
-    store_uchar(r, out, at[0], it.stride[0][0], column, n);
+    store_uchar(r, out, at[0], STRIDE(it, 0, 0), column, n);
   END_BLOCKS
 }
 #endif
@@ -117,7 +117,7 @@ kernel void logical(
 kernel void scalar_binary(
     const Iteration it, global const float *x, global float *out, int op, float s, int reversed) {
   FOR_BLOCKS(it, 2)
-    V v = load_float(x, at[1], it.stride[1][0], column, n);
+    V v = load_float(x, at[1], STRIDE(it, 1, 0), column, n);
     V u = reversed ? (V)(s) : v;
     v = reversed ? v : (V)(s);
     STORE_OUT(binary_function(op, u, v), out);
@@ -129,7 +129,7 @@ kernel void scalar_binary(
 kernel void scalar_binary_int(
     const Iteration it, global const int *x, global int *out, int op, int s, int reversed) {
   FOR_BLOCKS(it, 2)
-    VI v = load_int(x, at[1], it.stride[1][0], column, n);
+    VI v = load_int(x, at[1], STRIDE(it, 1, 0), column, n);
     VI u = reversed ? (VI)(s) : v;
     v = reversed ? v : (VI)(s);
     STORE_OUT_INT(binary_function_int(op, u, v), out);
@@ -149,30 +149,30 @@ kernel void scalar_binary_int(
 kernel void compare(
     const Iteration it, global const float *x, global const float *y, global uchar *out, int op) {
   FOR_BLOCKS(it, 3)
-    V u = load_float(x, at[1], it.stride[1][0], column, n);
-    V v = load_float(y, at[2], it.stride[2][0], column, n);
+    V u = load_float(x, at[1], STRIDE(it, 1, 0), column, n);
+    V v = load_float(y, at[2], STRIDE(it, 2, 0), column, n);
     VI c = COMPARE(op, u, v);
-    store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
+    store_uchar(TO_BOOL(c), out, at[0], STRIDE(it, 0, 0), column, n);
   END_BLOCKS
 }
 
 kernel void compare_int(
     const Iteration it, global const int *x, global const int *y, global uchar *out, int op) {
   FOR_BLOCKS(it, 3)
-    VI u = load_int(x, at[1], it.stride[1][0], column, n);
-    VI v = load_int(y, at[2], it.stride[2][0], column, n);
+    VI u = load_int(x, at[1], STRIDE(it, 1, 0), column, n);
+    VI v = load_int(y, at[2], STRIDE(it, 2, 0), column, n);
     VI c = COMPARE(op, u, v);
-    store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
+    store_uchar(TO_BOOL(c), out, at[0], STRIDE(it, 0, 0), column, n);
   END_BLOCKS
 }
 
 kernel void compare_byte(
     const Iteration it, global const uchar *x, global const uchar *y, global uchar *out, int op) {
   FOR_BLOCKS(it, 3)
-    VI u = TO_VI(load_uchar(x, at[1], it.stride[1][0], column, n));
-    VI v = TO_VI(load_uchar(y, at[2], it.stride[2][0], column, n));
+    VI u = TO_VI(load_uchar(x, at[1], STRIDE(it, 1, 0), column, n));
+    VI v = TO_VI(load_uchar(y, at[2], STRIDE(it, 2, 0), column, n));
     VI c = COMPARE(op, u, v);
-    store_uchar(TO_BOOL(c), out, at[0], it.stride[0][0], column, n);
+    store_uchar(TO_BOOL(c), out, at[0], STRIDE(it, 0, 0), column, n);
   END_BLOCKS
 }
 
@@ -181,9 +181,9 @@ kernel void ternary(
     const Iteration it, global const float *x, global const float *y, global const float *z,
     global float *out, int op) {
   FOR_BLOCKS(it, 4)
-    V u = load_float(x, at[1], it.stride[1][0], column, n);
-    V v = load_float(y, at[2], it.stride[2][0], column, n);
-    V w = load_float(z, at[3], it.stride[3][0], column, n);
+    V u = load_float(x, at[1], STRIDE(it, 1, 0), column, n);
+    V v = load_float(y, at[2], STRIDE(it, 2, 0), column, n);
+    V w = load_float(z, at[3], STRIDE(it, 3, 0), column, n);
     V r = op == 1 ? fma(u, v, w) : fma(v - u, w, u);
     STORE_OUT(r, out);
   END_BLOCKS
@@ -194,9 +194,9 @@ kernel void select_4(
     const Iteration it, global const uchar *condition, global const int *x, global const int *y,
     global int *out) {
   FOR_BLOCKS(it, 4)
-    VI c = TO_VI(load_uchar(condition, at[1], it.stride[1][0], column, n));
-    VI u = load_int(x, at[2], it.stride[2][0], column, n);
-    VI v = load_int(y, at[3], it.stride[3][0], column, n);
+    VI c = TO_VI(load_uchar(condition, at[1], STRIDE(it, 1, 0), column, n));
+    VI u = load_int(x, at[2], STRIDE(it, 2, 0), column, n);
+    VI v = load_int(y, at[3], STRIDE(it, 3, 0), column, n);
     STORE_OUT_INT(select(v, u, c != (VI)(0)), out);
   END_BLOCKS
 }
@@ -207,9 +207,9 @@ kernel void select_4(
       global T *out) {                                                                       \
     FOR_BLOCKS(it, 4)                                                                        \
       for (int k = column; k < column + n; ++k) {                                            \
-        uchar c = condition[at[1] + k * it.stride[1][0]];                                    \
-        out[at[0] + k * it.stride[0][0]] =                                                   \
-            c ? x[at[2] + k * it.stride[2][0]] : y[at[3] + k * it.stride[3][0]];             \
+        uchar c = condition[at[1] + k * STRIDE(it, 1, 0)];                                   \
+        out[at[0] + k * STRIDE(it, 0, 0)] =                                                  \
+            c ? x[at[2] + k * STRIDE(it, 2, 0)] : y[at[3] + k * STRIDE(it, 3, 0)];           \
       }                                                                                      \
     END_BLOCKS                                                                               \
   }

@@ -25,11 +25,11 @@ kernel void gemm_combine(
     const Iteration it, global const float *partial, global const float *bias, global float *out,
     int parts, int step, int has_bias, int op, float a, float b) {
   FOR_BLOCKS(it, 3)
-    V x = load_float(partial, at[1], it.stride[1][0], column, n);
+    V x = load_float(partial, at[1], STRIDE(it, 1, 0), column, n);
     for (int part = 1; part < parts; ++part)
-      x += load_float(partial, at[1] + part * step, it.stride[1][0], column, n);
-    if (has_bias) x += load_float(bias, at[2], it.stride[2][0], column, n);
+      x += load_float(partial, at[1] + part * step, STRIDE(it, 1, 0), column, n);
+    if (has_bias) x += load_float(bias, at[2], STRIDE(it, 2, 0), column, n);
     if (op >= 0) x = unary_function(op, x, a, b);
-    store_float(x, out, at[0], it.stride[0][0], column, n);
+    store_float(x, out, at[0], STRIDE(it, 0, 0), column, n);
   END_BLOCKS
 }

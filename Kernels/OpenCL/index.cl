@@ -14,13 +14,13 @@
       int extent, int step, int operation, global int *faults) {                            \
     FOR_BLOCKS(it, 3)                                                                       \
       for (int k = column; k < column + n; ++k) {                                           \
-        const int i = indices[at[2] + k * it.stride[2][0]];                                 \
+        const int i = indices[at[2] + k * STRIDE(it, 2, 0)];                                \
         T v = 0;                                                                            \
         if ((uint)i < (uint)extent)                                                         \
-          v = x[at[1] + k * it.stride[1][0] + i * step];                                    \
+          v = x[at[1] + k * STRIDE(it, 1, 0) + i * step];                                   \
         else                                                                                \
           note_fault(faults, operation, i, extent);                                         \
-        out[at[0] + k * it.stride[0][0]] = v;                                               \
+        out[at[0] + k * STRIDE(it, 0, 0)] = v;                                              \
       }                                                                                     \
     END_BLOCKS                                                                              \
   }
@@ -42,23 +42,23 @@ DEFINE_GATHER(8, ulong)
     FOR_BLOCKS(it, 3)                                                                       \
       for (int j = 0; j < length; ++j) {                                                    \
         const int q = at[2] + j * step_index;                                               \
-        if (it.stride[2][0] == 0) {                                                         \
+        if (STRIDE(it, 2, 0) == 0) {                                                        \
           const int i = indices[q];                                                         \
           if ((uint)i < (uint)extent) {                                                     \
             const int to = at[0] + i * step_out, from = at[1] + j * step_source;            \
             store_##T(                                                                      \
-                load_##T(out, to, it.stride[0][0], column, n)                               \
-                    + load_##T(source, from, it.stride[1][0], column, n),                   \
-                out, to, it.stride[0][0], column, n);                                       \
+                load_##T(out, to, STRIDE(it, 0, 0), column, n)                              \
+                    + load_##T(source, from, STRIDE(it, 1, 0), column, n),                  \
+                out, to, STRIDE(it, 0, 0), column, n);                                      \
           } else {                                                                          \
             note_fault(faults, operation, i, extent);                                       \
           }                                                                                 \
         } else {                                                                            \
           for (int k = column; k < column + n; ++k) {                                       \
-            const int i = indices[q + k * it.stride[2][0]];                                 \
+            const int i = indices[q + k * STRIDE(it, 2, 0)];                                \
             if ((uint)i < (uint)extent)                                                     \
-              out[at[0] + k * it.stride[0][0] + i * step_out] +=                            \
-                  source[at[1] + k * it.stride[1][0] + j * step_source];                    \
+              out[at[0] + k * STRIDE(it, 0, 0) + i * step_out] +=                           \
+                  source[at[1] + k * STRIDE(it, 1, 0) + j * step_source];                   \
             else                                                                            \
               note_fault(faults, operation, i, extent);                                     \
           }                                                                                 \

@@ -80,8 +80,12 @@ typedef struct {
   int rank, count, chunk, streams;
   int shape[8];
   int offset[4];
-  int stride[4][8];
+  int stride[32];
 } Iteration;
+
+// The stride of an operand along an axis. Mesa's rusticl 22.3 counts an array of arrays in an argument by
+// its outer extent alone, so the struct has a flat one.
+#define STRIDE(it, operand, axis) ((it).stride[8 * (operand) + (axis)])
 
 // Positions of the operands at row `row` (all axes but the innermost) and column 0.
 inline void locate(const Iteration *it, int operands, int row, int *position) {
@@ -90,7 +94,7 @@ inline void locate(const Iteration *it, int operands, int row, int *position) {
     int rest = row / it->shape[d];
     int at = row - rest * it->shape[d];
     row = rest;
-    for (int k = 0; k < operands; ++k) position[k] += at * it->stride[k][d];
+    for (int k = 0; k < operands; ++k) position[k] += at * STRIDE(*it, k, d);
   }
 }
 
@@ -138,8 +142,8 @@ inline void locate(const Iteration *it, int operands, int row, int *position) {
 #endif
 // Stores a block of the output, operand 0 of the walk.
 #if APUS_GPU
-#define STORE_OUT(v, out) store_float(v, out, at[0], it.stride[0][0], column, n)
-#define STORE_OUT_INT(v, out) store_int(v, out, at[0], it.stride[0][0], column, n)
+#define STORE_OUT(v, out) store_float(v, out, at[0], STRIDE(it, 0, 0), column, n)
+#define STORE_OUT_INT(v, out) store_int(v, out, at[0], STRIDE(it, 0, 0), column, n)
 #else
 #define STORE_BLOCK(TV, STREAM, STORE, v, out)                 \
   do {                                                         \
@@ -147,7 +151,7 @@ inline void locate(const Iteration *it, int operands, int row, int *position) {
     if (it.streams && n == LANES)                              \
       STREAM(v_, out + at[0] + column);                        \
     else                                                       \
-      STORE(v_, out, at[0], it.stride[0][0], column, n);       \
+      STORE(v_, out, at[0], STRIDE(it, 0, 0), column, n);      \
   } while (0)
 #define STORE_OUT(v, out) STORE_BLOCK(V, STREAM_V, store_float, v, out)
 #define STORE_OUT_INT(v, out) STORE_BLOCK(VI, STREAM_VI, store_int, v, out)
@@ -243,7 +247,7 @@ inline void note_fault(global int *faults, int operation, int index, int extent)
   for (int line = get_global_id(0); line < it.count; line += get_global_size(0)) {     \
     int at[operands];                                                                  \
     locate(&it, operands, line / it.shape[0], at);                                     \
-    for (int k_ = 0; k_ < operands; ++k_) at[k_] += line % it.shape[0] * it.stride[k_][0];
+    for (int k_ = 0; k_ < operands; ++k_) at[k_] += line % it.shape[0] * STRIDE(it, k_, 0);
 #else
 #define FOR_LINES(it, operands)                                                        \
   for (int line = (int)get_global_id(0) * it.chunk,                                    \
@@ -251,6 +255,6 @@ inline void note_fault(global int *faults, int operation, int index, int extent)
        line < last_; ++line) {                                                         \
     int at[operands];                                                                  \
     locate(&it, operands, line / it.shape[0], at);                                     \
-    for (int k_ = 0; k_ < operands; ++k_) at[k_] += line % it.shape[0] * it.stride[k_][0];
+    for (int k_ = 0; k_ < operands; ++k_) at[k_] += line % it.shape[0] * STRIDE(it, k_, 0);
 #endif
 #define END_LINES }

@@ -53,13 +53,13 @@ inline int finish_int(int op, int acc, int count) { return acc; }
     int at[2];                                                                              \
     locate(&kept, 2, output / kept.shape[0], at);                                           \
     const int column = output % kept.shape[0];                                              \
-    const int base = at[1] + column * kept.stride[1][0];                                    \
+    const int base = at[1] + column * STRIDE(kept, 1, 0);                                   \
     T acc = start_##T(op);                                                                  \
     const int end = min((part + 1) * segment, red.count);                                   \
     for (int r = part * segment + me; r < end; r += GROUP) {                                \
       int p[1];                                                                             \
       locate(&red, 1, r / red.shape[0], p);                                                 \
-      acc = combine_one_##T(op, acc, x[base + p[0] + r % red.shape[0] * red.stride[0][0]]); \
+      acc = combine_one_##T(op, acc, x[base + p[0] + r % red.shape[0] * STRIDE(red, 0, 0)]); \
     }                                                                                       \
     lanes[me] = acc;                                                                        \
     for (int width = GROUP / 2; width > 0; width /= 2) {                                    \
@@ -67,7 +67,7 @@ inline int finish_int(int op, int acc, int count) { return acc; }
       if (me < width) lanes[me] = combine_one_##T(op, lanes[me], lanes[me + width]);        \
     }                                                                                       \
     if (me == 0)                                                                            \
-      out[at[0] + column * kept.stride[0][0] + part * kept.count] =                         \
+      out[at[0] + column * STRIDE(kept, 0, 0) + part * kept.count] =                        \
           finish_##T(op, lanes[0], divisor);                                                \
   }
 #else
@@ -80,7 +80,7 @@ inline int finish_int(int op, int acc, int count) { return acc; }
       VT a = (VT)(start_##T(op)), b = a;                                                    \
       T acc = start_##T(op);                                                                \
       int begin = part * segment;                                                           \
-      const int end = min(begin + segment, red.count), step = red.stride[0][0];             \
+      const int end = min(begin + segment, red.count), step = STRIDE(red, 0, 0);            \
       while (begin < end) {                                                                 \
         const int row = begin / red.shape[0];                                               \
         int column = begin - row * red.shape[0];                                            \
@@ -128,14 +128,14 @@ DEFINE_ROWS(int, VI, vload16)
         for (int r = begin; r < min(begin + 64, end); ++r) {                                \
           int p[1];                                                                         \
           locate(&red, 1, r / red.shape[0], p);                                             \
-          p[0] += r % red.shape[0] * red.stride[0][0];                                      \
+          p[0] += r % red.shape[0] * STRIDE(red, 0, 0);                                     \
           acc = combine_##T(                                                                \
-              op, acc, load_##T(x, at[1] + p[0], kept.stride[1][0], column, n));            \
+              op, acc, load_##T(x, at[1] + p[0], STRIDE(kept, 1, 0), column, n));           \
         }                                                                                   \
         total = combine_##T(op, total, acc);                                                \
       }                                                                                     \
       if (op == MEAN) total /= (VT)((T)divisor);                                            \
-      store_##T(total, out, at[0] + part * kept.count, kept.stride[0][0], column, n);       \
+      store_##T(total, out, at[0] + part * kept.count, STRIDE(kept, 0, 0), column, n);      \
     END_BLOCKS                                                                              \
   }
 #if APUS_PART == 0

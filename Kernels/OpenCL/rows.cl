@@ -20,7 +20,7 @@
     const int line = get_group_id(0);                                                 \
     int at[operands];                                                                 \
     locate(&it, operands, line / it.shape[0], at);                                    \
-    for (int k_ = 0; k_ < operands; ++k_) at[k_] += line % it.shape[0] * it.stride[k_][0];
+    for (int k_ = 0; k_ < operands; ++k_) at[k_] += line % it.shape[0] * STRIDE(it, k_, 0);
 #define END_ROWS }
 #define FOR_COLUMNS(C)                                                                \
   for (int column = get_local_id(0); column < (C); column += GROUP) {                 \
