@@ -118,6 +118,32 @@ import Testing
     let fresh = Fresh()
     let device = try fresh.open(kind)
     let tuner = Tuner(device, oracle: ReferenceBackend())
+    for job in Self.others(isChannelsLast: device.prefersChannelsLast) {
+      let (choices, wrong) = try tuner.check(job)
+      #expect(wrong == [], "\(job)")
+      #expect(kind == .gpu || choices.count > 1, "\(job)")
+    }
+  }
+
+  /// Numbers that are no choice of an operation change nothing but, at most, its speed.
+  @Test(arguments: [OpenCLDeviceDescription.Kind.cpu, .gpu])
+  func nonsenseComputesRight(kind: OpenCLDeviceDescription.Kind) throws {
+    let fresh = Fresh()
+    let device = try fresh.open(kind)
+    let tuner = Tuner(device, oracle: ReferenceBackend())
+    for job in Self.others(isChannelsLast: device.prefersChannelsLast) {
+      let keys = try tuner.choices(of: job).map(\.key)
+      for numbers in [
+        [0], [-1], [.max], [.min], [1 << 31], [1, 2, .max, 1, .max], [0, 2, 1 << 20, 1, 64],
+        [1, 1, 0, 0, 0], [7, 256], [64, 256], [.max, 256],
+      ] {
+        for key in keys { device.tuning.adopt(key, numbers) }
+        #expect(try tuner.computesRight(job), "\(job) by \(numbers)")
+      }
+    }
+  }
+
+  private static func others(isChannelsLast: Bool) -> [TuningJob] {
     func dense(_ shape: [Int]) -> TuningJob.Shape { .init(Layout(contiguous: shape)) }
     let table = dense([190, 37])
     var jobs = [
@@ -133,13 +159,9 @@ import Testing
     for (kernel, stride) in [(3, 1), (5, 1), (1, 1), (3, 2)] {
       jobs += TuningJob.convolution(
         images: 3, channels: 18, outputs: 40, size: 19, kernel: kernel, stride: stride,
-        isChannelsLast: device.prefersChannelsLast)
+        isChannelsLast: isChannelsLast)
     }
-    for job in jobs {
-      let (choices, wrong) = try tuner.check(job)
-      #expect(wrong == [], "\(job)")
-      #expect(kind == .gpu || choices.count > 1, "\(job)")
-    }
+    return jobs
   }
 
   /// Each operation that `apus tune` goes through has a choice on a CPU kind, and a part for the oracle.

@@ -117,6 +117,12 @@ package struct Tuner {
     return (all, wrong)
   }
 
+  /// Whether a job, run as everyone runs it, agrees with the reference.
+  package func computesRight(_ job: TuningJob) throws -> Bool {
+    let trial = try TuningTrial(job, on: backend, oracle: oracle)
+    return trial.agreesWithReference(try trial.result(TuningKey(operation: "", sizes: []), nil))
+  }
+
   private func isRight(
     _ trial: TuningTrial, _ key: TuningKey, _ choice: [Int], _ expected: [[Float]]
   ) -> Bool {

@@ -70,7 +70,7 @@ package final class TuningTable: Sendable {
   package var count: Int { entries.withLock { $0.count } }
 
   /// Keeps a choice, or forgets it, for this process.
-  func adopt(_ key: TuningKey, _ choice: [Int]?) {
+  package func adopt(_ key: TuningKey, _ choice: [Int]?) {
     entries.withLock {
       $0[key] = choice
       hasEntries.store(!$0.isEmpty, ordering: .relaxed)
