@@ -5,7 +5,7 @@ import Testing
 
 /// A symbol is to be told again after 200 steps of nothing (the task of Hochreiter and Schmidhuber 1997):
 /// what gates are for. `Examples/CopyTask` does the same with more symbols.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct CopyTaskTests {
   enum Cell: CaseIterable { case rnn, lstm, gru }
 

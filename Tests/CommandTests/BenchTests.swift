@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct BenchTests {
   /// Each device has a row per case; the second one is compared with the first.
   @Test func severalDevices() async throws {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Time series and tables of numbers, by the command alone.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct ForecastTests {
   /// Hours of a daily wave that a slower one moves, in units far from 1.
   private static func load(hours: Int) -> String {

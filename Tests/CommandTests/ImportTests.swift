@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `import` and `explain` from outside.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct ImportTests {
   private static let classes = "ant,bee,cat,dog"
   private static let options =

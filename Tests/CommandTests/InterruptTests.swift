@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct InterruptTests {
   /// Waits until the log of a run holds a word.
   private func wait(for word: String, in log: String, of run: ApusProcess, _ folder: Folder)

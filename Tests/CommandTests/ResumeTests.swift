@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Runs that are cut off and go on.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct ResumeTests {
   private static let model = """
     {"layers": [{"name": "flatten", "type": "Flatten"},

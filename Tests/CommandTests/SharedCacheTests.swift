@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Processes that start at once on one cache.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(15)))
 struct SharedCacheTests {
   private static let line =
     "train --data iris --model mlp-small --device opencl --epochs 3 --batch-size 16 --seed 1 --quiet"

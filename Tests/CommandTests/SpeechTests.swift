@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Recordings from folder to label, by the command alone.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(15)))
 struct SpeechTests {
   /// Three words that differ in how their pitch moves, said by two speakers in differing lengths and
   /// loudness, with a little noise.

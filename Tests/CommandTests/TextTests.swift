@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct TextTests {
   /// Messages whose class a word gives away.
   static func messages(_ count: Int, header: Bool = false, delimiter: String = "\t") -> String {
