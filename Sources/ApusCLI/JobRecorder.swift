@@ -9,11 +9,11 @@ final class JobRecorder: Backend {
 
   init(_ target: any Backend) { self.target = target }
 
-  /// Each once, the largest first.
+  /// Each once.
   var jobs: [TuningJob] {
     noted.withLock { all in
       var seen: Set<TuningJob> = []
-      return all.filter { seen.insert($0).inserted }.sorted { $0.work > $1.work }
+      return all.filter { seen.insert($0).inserted }
     }
   }
 

@@ -111,7 +111,8 @@ struct TuneCommand: ParsableCommand {
         + "\(backend.tuningCount) entries")
   }
 
-  /// Shares what is left of the budget among what is left to do.
+  /// Shares what is left of the budget among what is left to do; small operations come first, for what
+  /// they leave is what large ones need.
   private func search(_ backend: OpenCLBackend, _ jobs: [TuningJob]) throws
     -> (outcomes: [Tuner.Outcome], done: Int)
   {
@@ -119,7 +120,7 @@ struct TuneCommand: ParsableCommand {
     let end = Date().addingTimeInterval(budget)
     var outcomes: [Tuner.Outcome] = []
     var done = 0
-    for job in jobs {
+    for job in jobs.sorted(by: { $0.work < $1.work }) {
       let left = end.timeIntervalSinceNow
       if left <= 0 { break }
       if Console.isTerminal { Console.redraw("\(done + 1)/\(jobs.count) \(job.name)") }
