@@ -1,6 +1,9 @@
 """PyTorch as a peer: reads 'NAME SECONDS' lines, answers each with a JSON list of milliseconds.
 
-A case that this peer does not know is answered with an empty list.
+    python3 peer_torch.py [cpu | cuda | cuda:N]
+
+A case that this peer does not know is answered with an empty list. On CUDA products and convolutions are
+true float32 (TF32 is off), and cuDNN picks the fastest of its algorithms by trial.
 """
 import json
 import re
@@ -10,6 +13,14 @@ import time
 import torch
 import torch.nn.functional as F
 
+DEVICE = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
+IS_CUDA = DEVICE.type == "cuda"
+if IS_CUDA:
+    if not torch.cuda.is_available():
+        sys.exit("peer_torch: PyTorch finds no CUDA device here")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
 torch.manual_seed(0)
 
 
@@ -223,23 +234,36 @@ def make(name):
     }[name]()
 
 
+def wait():
+    if IS_CUDA:
+        torch.cuda.synchronize(DEVICE)
+
+
 def measure(body, seconds):
     for _ in range(3):
         body()
+    wait()
     times = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 5:
         start = time.perf_counter()
         body()
+        wait()
         times.append(1e3 * (time.perf_counter() - start))
     return times
 
 
-print(json.dumps({"name": "PyTorch", "version": torch.__version__}), flush=True)
+introduction = {"name": "PyTorch", "version": torch.__version__}
+if IS_CUDA:
+    introduction["name"] = "PyTorch CUDA"
+    introduction["card"] = torch.cuda.get_device_name(DEVICE)
+print(json.dumps(introduction), flush=True)
 for line in sys.stdin:
     name, seconds = line.split()
     try:
-        body = make(name)
+        # Tensors and modules are made there. (As a default it would cost each timed call.)
+        with DEVICE:
+            body = make(name)
     except (KeyError, ValueError):
         print("[]", flush=True)
         continue

@@ -18,7 +18,8 @@ package struct Bench {
     _ cases: [BenchCase], on devices: [Device], beside peers: [Peer] = [], firstStepOf apus: URL?
   ) throws -> Report {
     var report = Report(
-      processor: Self.processorName(), threads: ProcessInfo.processInfo.activeProcessorCount)
+      processor: Self.processorName(), threads: ProcessInfo.processInfo.activeProcessorCount,
+      card: devices.first { $0.info.kind == .gpu }?.info.product)
     let meter = Roofline.Meter(devices)
     // Both limits, whatever the cases need: the roofline has two sides.
     try meter.measure(.flops(1))
@@ -59,10 +60,11 @@ package struct Bench {
     }
     report.note(meter)
     let rows =
-      zip(devices.map { ($0.name, false) }, ours).map { ($0.0, $0.1, $1) }
-      + zip(peers.map { ($0.name, true) }, theirs).map { ($0.0, $0.1, $1) }
-    for (runner, isPeer, times) in rows where !times.isEmpty {
-      let row = row(test, runner: runner, isPeer: isPeer, median(times), meter.now(runner))
+      zip(devices, ours).map { ($0.name, false, meter.now($0.name), $1) }
+      // What limits a peer's card is known only where it is a device of this run: no share.
+      + zip(peers, theirs).map { ($0.name, true, $0.card == nil ? meter.now("") : Roofline(), $1) }
+    for (runner, isPeer, limits, times) in rows where !times.isEmpty {
+      let row = row(test, runner: runner, isPeer: isPeer, median(times), limits)
       report.rows.append(row)
       note("\(test.name) \(runner) \(row.medianMilliseconds) ms \(row.rate ?? 0) \(row.unit ?? "")")
     }

@@ -21,6 +21,8 @@ package struct BenchCase: Sendable {
   /// Whether only the host's time counts: the run does not wait, and what is left in the queue is
   /// worked off unmeasured.
   var isHostTime = false
+  /// Whether it takes a processor too long; it runs where a GPU is among the devices, or by its full name.
+  var isForGPUs = false
   /// Sets up on a device and returns what one run does; a run ends when the device has finished.
   let prepare: @Sendable (Device) throws -> () throws -> Void
 
@@ -30,6 +32,14 @@ package struct BenchCase: Sendable {
     case (.flops(let flops), let bytes?) where bytes > 0: flops / bytes
     case (.bytes(let bytes), let flops?) where bytes > 0: flops / bytes
     default: nil
+    }
+  }
+
+  /// The cases whose names contain the text, for a run with or without a GPU.
+  package static func cases(matching filter: String, hasGPU: Bool) -> [BenchCase] {
+    all.filter {
+      (filter.isEmpty || $0.name.contains(filter))
+        && (!$0.isForGPUs || hasGPU || $0.name == filter)
     }
   }
 

@@ -6,10 +6,13 @@ package final class Peer {
   struct Introduction: Decodable {
     let name: String
     let version: String
+    /// The GPU that it computes on, if any.
+    let card: String?
   }
 
   package let name: String
   package let version: String
+  let card: String?
   private let process: Process
   private let input: FileHandle
   private let output: FileHandle
@@ -28,6 +31,7 @@ package final class Peer {
     let introduction = try JSONDecoder().decode(Introduction.self, from: line)
     name = introduction.name
     version = introduction.version
+    card = introduction.card
   }
 
   /// Milliseconds of each run of the case, empty where the peer does not know it.

@@ -46,7 +46,7 @@ extension Report {
     let lines = table.map { "| " + $0.joined(separator: " | ") + " |" }
     let rule = "|" + String(repeating: "---|", count: table[0].count)
     return """
-      # \(processor), \(threads) threads
+      # \(card.map { "\($0) beside " } ?? "")\(processor), \(threads) threads
 
       \(limits) \(used). Medians of interleaved rounds; a ratio above 1 means that this device is
       faster.

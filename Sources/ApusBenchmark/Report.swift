@@ -20,6 +20,8 @@ package struct Report: Codable {
 
   package var processor: String
   package var threads: Int
+  /// The first GPU among the devices; nil where there is none.
+  package var card: String?
   /// The best medians of a case, of the processor.
   package var fmaPeak = 0.0
   package var copyBandwidth = 0.0
@@ -28,10 +30,14 @@ package struct Report: Codable {
   package var versions: [String: String] = [:]
   package var rows: [Row] = []
 
-  init(processor: String, threads: Int) {
+  init(processor: String, threads: Int, card: String?) {
     self.processor = processor
     self.threads = threads
+    self.card = card
   }
+
+  /// What the report is about, for titles and names of files.
+  package var subject: String { card ?? processor }
 
   /// Reads a file that `--json` or `make bench` wrote.
   /// - Throws: `ApusError` naming the path.

@@ -70,7 +70,8 @@ struct BenchCommand: ParsableCommand {
         .value, operation: "bench", "--device names no device; try --device cpu,opencl")
     }
     let devices = try names.map { memory.limited(try Devices.named($0)) }
-    let chosen = BenchCase.all.filter { filter.isEmpty || $0.name.contains(filter) }
+    let chosen = BenchCase.cases(
+      matching: filter, hasGPU: devices.contains { $0.info.kind == .gpu })
     let timesFirstStep = firstStep && (filter.isEmpty || Bench.firstStep.contains(filter))
     guard !chosen.isEmpty || timesFirstStep else {
       throw ApusError(
@@ -104,7 +105,7 @@ struct BenchCommand: ParsableCommand {
     if let plot { try AtomicFile.write(Data(report.svg().utf8), to: plot) }
     guard let output else { return }
     try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
-    let name = report.processor.lowercased().split {
+    let name = report.subject.lowercased().split {
       !($0.isLetter || $0.isNumber || $0 == ".")
     }.joined(separator: "-")
     try AtomicFile.write(data, to: "\(output)/\(name).json")

@@ -47,6 +47,19 @@ struct BenchTests {
     }
   }
 
+  /// What takes a processor minutes runs on GPUs, or where it is asked for by name.
+  @Test func casesSuitTheDevices() {
+    let large = "gemm-4096x4096x4096"
+    func names(_ filter: String, hasGPU: Bool) -> [String] {
+      BenchCase.cases(matching: filter, hasGPU: hasGPU).map(\.name)
+    }
+    for filter in ["", "gemm"] {
+      let all = names(filter, hasGPU: true)
+      #expect(all.contains(large) && names(filter, hasGPU: false) == all.filter { $0 != large })
+    }
+    #expect(names(large, hasGPU: false) == [large])
+  }
+
   /// Names are unique, for reports find rows by them.
   @Test func namesAreUnique() {
     let names = BenchCase.all.map(\.name)
