@@ -15,8 +15,9 @@ public enum KernelSource {
   public static var optimizer: [UInt8] { PackageResources.optimizer_cl }
   /// Recurrent layers: what both kinds share, then each kind's own.
   public static var recurrent: [UInt8] {
-    PackageResources.recurrent_cl + PackageResources.recurrent_cpu_cl
-      + PackageResources.recurrent_team_cl + PackageResources.recurrent_gpu_cl
+    PackageResources.recurrent_cl + PackageResources.recurrent_panels_cl
+      + PackageResources.recurrent_cpu_cl + PackageResources.recurrent_team_cl
+      + PackageResources.recurrent_gpu_cl
   }
   public static var random: [UInt8] { PackageResources.random_cl }
   /// What both kinds of matrix products share; precedes them.

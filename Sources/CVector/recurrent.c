@@ -3,44 +3,20 @@
 // for what another core has written is far away. A few rows alone would read the whole weight for
 // little work each; then all threads go through the steps together, each with units of the state of
 // its own, whose weights stay in its cache.
-#include "level.h"
+#include "recurrent.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #ifdef __linux__
 #include <sched.h>
 #endif
 
 enum {
-  /// Rows of a slice at most.
-  SLICE = 48,
-  /// Floats of a tile at most: six rows of four vectors of 16.
-  TILE = 6 * 64,
   /// Floats of saved gates that are more than the caches keep until the backward pass.
   STREAMED = 1 << 20,
   /// Chunks of units that the threads of a team take.
   CHUNKS = 64,
 };
-
-typedef struct {
-  const apus_loops *loops;
-  apus_cell cell;
-  bool is_reversed, is_backward, streams;
-  ptrdiff_t steps, rows, width;
-  ptrdiff_t gates_width, saved_width;
-  /// Vectors of a panel, units that it stands for, panels.
-  int vectors;
-  ptrdiff_t units, panels;
-  ptrdiff_t depth;
-  const float *weight, *bias;
-  float *packed, *start;
-  const int32_t *lengths;
-  const apus_recurrence *data;
-  /// Among how many tasks the rows are divided, and whether each packs the weight for itself.
-  ptrdiff_t tasks;
-  bool has_copies;
-} recurrent_job;
 
 typedef struct {
   recurrent_job job;
@@ -55,189 +31,9 @@ typedef struct {
   _Atomic int finished;
 } recurrent_team;
 
-static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-
-static int gate_count(apus_cell cell) {
-  return cell == APUS_LSTM ? 4 : cell == APUS_GRU ? 3 : 1;
-}
-
-static ptrdiff_t length_of(const recurrent_job *job, ptrdiff_t row) {
-  if (!job->lengths) return job->steps;
-  const ptrdiff_t length = job->lengths[row];
-  return length < 0 ? 0 : least(length, job->steps);
-}
-
-/// `table[t][row]` of the step before `t`, or `initial[row]` where `t` is the row's first.
-static const float *state_before(
-    const recurrent_job *job, ptrdiff_t t, ptrdiff_t row, const float *table, ptrdiff_t table_width,
-    const float *initial) {
-  const ptrdiff_t earlier = job->is_reversed ? t + 1 : t - 1;
-  if (earlier < 0 || earlier >= length_of(job, row)) return initial + row * job->width;
-  return table + (earlier * job->rows + row) * table_width;
-}
-
-/// Asks for what a cell reads and writes before the product that takes a while.
-static inline void ask_for_cell(
-    const recurrent_job *job, const apus_recurrent_row *row, ptrdiff_t unit) {
-  const ptrdiff_t vl = job->loops->transpose_size;
-  const ptrdiff_t step = job->cell >= APUS_LSTM ? job->width : vl;
-  for (int v = 0; v < job->vectors; v++) __builtin_prefetch(row->gates + unit + v * step);
-  for (ptrdiff_t i = 0; i < job->units; i += vl) __builtin_prefetch(row->y + unit + i, 1);
-  if (row->c) __builtin_prefetch(row->c + unit, 1);
-  if (row->saved && !job->streams)
-    for (ptrdiff_t b = 0; b < job->saved_width; b += job->width)
-      __builtin_prefetch(row->saved + unit + b, 1);
-}
-
-static void clear(float *p, ptrdiff_t n) { memset(p, 0, (size_t)n * sizeof(float)); }
-
-/// Clears `n` units of `blocks` gates, `width` apart.
-static void clear_units(float *p, int blocks, ptrdiff_t width, ptrdiff_t n) {
-  for (int g = 0; g < blocks; g++) clear(p + g * width, n);
-}
-
-/// The sums over steps that a backward pass adds to, of some rows and units.
-static void clear_sums(
-    const recurrent_job *job, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t unit, ptrdiff_t units) {
-  if (!job->is_backward || !job->data->dbias_rows) return;
-  for (ptrdiff_t row = begin; row < end; row++)
-    clear_units(
-        job->data->dbias_rows + row * job->gates_width + unit, gate_count(job->cell), job->width,
-        units);
-}
-
-/// One panel of one step for the rows of a slice.
-static void step_forward(
-    const recurrent_job *job, ptrdiff_t t, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first_panel,
-    ptrdiff_t last_panel) {
-  const apus_recurrence *data = job->data;
-  const ptrdiff_t width = job->width;
-  apus_recurrent_row active[SLICE];
-  const float *before[SLICE];
-  const int saved_blocks = (int)(job->saved_width / width);
-  const ptrdiff_t unit = first_panel * job->units;
-  const ptrdiff_t units = least(last_panel * job->units, width) - unit;
-  int count = 0;
-  for (ptrdiff_t row = begin; row < end; row++) {
-    const ptrdiff_t at = t * job->rows + row;
-    float *y = data->y + at * width;
-    float *saved = data->saved ? data->saved + at * job->saved_width : NULL;
-    if (t >= length_of(job, row)) {
-      clear(y + unit, units);
-      if (saved) clear_units(saved + unit, saved_blocks, width, units);
-      continue;
-    }
-    const float *from = state_before(job, t, row, data->y, width, data->h0);
-    before[count] = from;
-    active[count++] = (apus_recurrent_row){
-        .gates = data->gates + at * job->gates_width, .before = from,
-        .c = data->c ? data->c + row * width : NULL, .y = y, .saved = saved, .streams = job->streams};
-  }
-  if (count == 0) return;
-  float sums[TILE] __attribute__((aligned(64)));
-  const int most = job->loops->recurrent_rows, tiles = (count + most - 1) / most;
-  const ptrdiff_t panel_size = job->depth * job->vectors * job->loops->transpose_size;
-  for (ptrdiff_t panel = first_panel; panel < last_panel; panel++) {
-    const ptrdiff_t at = panel * job->units, n = least(job->units, width - at);
-    const float *start =
-        job->start ? job->start + panel * job->vectors * job->loops->transpose_size : NULL;
-    for (int tile = 0, row = 0; tile < tiles; tile++) {
-      const int here = (count - row + tiles - tile - 1) / (tiles - tile);
-      for (int i = 0; i < here; i++) ask_for_cell(job, &active[row + i], at);
-      job->loops->recurrent_product(
-          here, job->vectors, job->depth, before + row, job->packed + panel * panel_size, start,
-          sums);
-      job->loops->recurrent_cells(job->cell, &active[row], here, width, at, n, sums);
-      row += here;
-    }
-  }
-}
-
-/// The gradients of the gates of some units in one step.
-static void step_gates(
-    const recurrent_job *job, ptrdiff_t t, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t unit,
-    ptrdiff_t units) {
-  const apus_recurrence *data = job->data;
-  const ptrdiff_t width = job->width;
-  const int gates = gate_count(job->cell);
-  for (ptrdiff_t row = begin; row < end; row++) {
-    const ptrdiff_t at = t * job->rows + row;
-    float *dgates = data->dgates + at * job->gates_width;
-    float *products = data->products ? data->products + at * job->gates_width : NULL;
-    float *previous = data->previous + at * width;
-    if (t >= length_of(job, row)) {
-      clear_units(dgates + unit, gates, width, units);
-      if (products) clear_units(products + unit, gates, width, units);
-      clear(previous + unit, units);
-      continue;
-    }
-    const float *saved = data->saved ? data->saved + at * job->saved_width : NULL;
-    const apus_recurrent_gradient_row item = {
-        .y = data->y + at * width, .saved = saved,
-        .before = state_before(job, t, row, data->y, width, data->h0),
-        .c_before = data->c0 ? state_before(
-                                   job, t, row, data->saved + 4 * width, job->saved_width, data->c0)
-                             : NULL,
-        .dy = data->dy + at * width, .dh = data->dh + row * width,
-        .dc = data->dc ? data->dc + row * width : NULL, .dgates = dgates, .products = products,
-        .previous = previous,
-        .dbias = data->dbias_rows ? data->dbias_rows + row * job->gates_width : NULL};
-    job->loops->recurrent_cell_backward(job->cell, &item, width, unit, units);
-  }
-}
-
-/// `dh` of the step before, from the gradients of all gates.
-static void step_state(
-    const recurrent_job *job, ptrdiff_t t, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first_panel,
-    ptrdiff_t last_panel) {
-  const apus_recurrence *data = job->data;
-  const ptrdiff_t width = job->width;
-  const float *gradients = data->products ? data->products : data->dgates;
-  const float *x[SLICE];
-  float *dh[SLICE];
-  int count = 0;
-  for (ptrdiff_t row = begin; row < end; row++) {
-    if (t >= length_of(job, row)) continue;
-    x[count] = gradients + (t * job->rows + row) * job->gates_width;
-    dh[count++] = data->dh + row * width;
-  }
-  if (count == 0) return;
-  float sums[TILE] __attribute__((aligned(64)));
-  const int most = job->loops->recurrent_rows, tiles = (count + most - 1) / most;
-  const ptrdiff_t columns = job->vectors * job->loops->transpose_size;
-  for (ptrdiff_t panel = first_panel; panel < last_panel; panel++) {
-    const ptrdiff_t at = panel * job->units, n = least(job->units, width - at);
-    for (int tile = 0, row = 0; tile < tiles; tile++) {
-      const int here = (count - row + tiles - tile - 1) / (tiles - tile);
-      job->loops->recurrent_product(
-          here, job->vectors, job->depth, x + row, job->packed + panel * job->depth * columns, NULL,
-          sums);
-      for (int i = 0; i < here; i++, row++) {
-        if (job->cell == APUS_GRU)
-          job->loops->add_row(dh[row] + at, sums + i * columns, n);
-        else
-          memcpy(dh[row] + at, sums + i * columns, (size_t)n * sizeof(float));
-      }
-    }
-  }
-}
-
 /// The step that a pass takes as number `index`.
 static ptrdiff_t step_at(const recurrent_job *job, ptrdiff_t index) {
   return job->is_reversed != job->is_backward ? job->steps - 1 - index : index;
-}
-
-/// `hn`: the state after the last step of each row.
-static void final_states(const recurrent_job *job, ptrdiff_t begin, ptrdiff_t end) {
-  const apus_recurrence *data = job->data;
-  const ptrdiff_t width = job->width;
-  for (ptrdiff_t row = begin; row < end; row++) {
-    const ptrdiff_t length = length_of(job, row);
-    const ptrdiff_t last = job->is_reversed ? 0 : length - 1;
-    const float *from = length == 0 ? data->h0 + row * width
-                                    : data->y + (last * job->rows + row) * width;
-    memcpy(data->hn + row * width, from, (size_t)width * sizeof(float));
-  }
 }
 
 /// Tasks: panels of the weight.
@@ -288,17 +84,17 @@ static void run_slices(void *context, ptrdiff_t begin, ptrdiff_t end) {
     for (ptrdiff_t slice = 0; slice < slices; slice++) {
       const ptrdiff_t first = from + slice * (to - from) / slices;
       const ptrdiff_t last = from + (slice + 1) * (to - from) / slices;
-      clear_sums(&job, first, last, 0, job.width);
+      apus_recurrent_clear_sums(&job, first, last, 0, job.width);
       for (ptrdiff_t index = 0; index < job.steps; index++) {
         const ptrdiff_t t = step_at(&job, index);
         if (job.is_backward) {
-          step_gates(&job, t, first, last, 0, job.width);
-          step_state(&job, t, first, last, 0, job.panels);
+          apus_recurrent_step_gates(&job, t, first, last, 0, job.width);
+          apus_recurrent_step_state(&job, t, first, last, 0, job.panels);
         } else {
-          step_forward(&job, t, first, last, 0, job.panels);
+          apus_recurrent_step_forward(&job, t, first, last, 0, job.panels);
         }
       }
-      if (!job.is_backward) final_states(&job, first, last);
+      if (!job.is_backward) apus_recurrent_final_states(&job, first, last);
     }
     if (job.streams) apus_stream_fence();
   }
@@ -319,18 +115,18 @@ static void run_chunk(recurrent_team *team, ptrdiff_t phase, ptrdiff_t chunk) {
   const ptrdiff_t last = least(first + team->panels_each, job->panels);
   const ptrdiff_t unit = first * job->units, units = least(last * job->units, job->width) - unit;
   if (phase-- == 0) {
-    clear_sums(job, 0, job->rows, unit, units);
+    apus_recurrent_clear_sums(job, 0, job->rows, unit, units);
     return pack_panels(&team->job, first, last);
   }
   if (!job->is_backward) {
-    step_forward(job, step_at(job, phase), 0, job->rows, first, last);
+    apus_recurrent_step_forward(job, step_at(job, phase), 0, job->rows, first, last);
     if (job->streams) apus_stream_fence();
     return;
   }
   const ptrdiff_t t = step_at(job, phase / 2);
   if (phase % 2)
-    return step_state(job, t, 0, job->rows, first, last);
-  step_gates(job, t, 0, job->rows, unit, units);
+    return apus_recurrent_step_state(job, t, 0, job->rows, first, last);
+  apus_recurrent_step_gates(job, t, 0, job->rows, unit, units);
 }
 
 /// A member of the team: takes its own share of the chunks of each phase, and those that others have
@@ -414,7 +210,7 @@ static void run(
   team.chunks = (job.panels + team.panels_each - 1) / team.panels_each;
   team.members = (int)least(threads, team.chunks);
   apus_parallel_for(team.members, 1, run_team, &team);
-  if (!is_backward) final_states(&job, 0, rows);
+  if (!is_backward) apus_recurrent_final_states(&job, 0, rows);
 }
 
 ptrdiff_t apus_recurrence_scratch(apus_cell cell, bool is_backward, ptrdiff_t width) {
