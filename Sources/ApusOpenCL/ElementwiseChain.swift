@@ -1,29 +1,5 @@
 import COpenCL
 
-/// Which function of chain.cl a step applies; the raw values are the kernel's.
-enum StepFamily: UInt8 { case unary, derivative, binary, ternary }
-
-/// `Step` of chain.cl.
-private struct ChainStep: BitwiseCopyable {
-  var family: UInt8 = 0
-  var op: UInt8 = 0
-  var operands: UInt8 = 0
-  var slot: UInt8 = 0
-  var from = InlineArray<4, UInt8>(repeating: 0)
-  var a: Float = 0
-  var b: Float = 0
-}
-
-/// `Chain` of chain.cl.
-struct ChainArguments: BitwiseCopyable {
-  var count: Int32 = 0
-  var chunk: Int32 = 0
-  var steps: Int32 = 0
-  var streams: Int32 = 0
-  fileprivate var offset = InlineArray<12, Int32>(repeating: 0)
-  fileprivate var step = InlineArray<16, ChainStep>(repeating: ChainStep())
-}
-
 /// An operand of a step: `count` elements of a buffer from `offset` on, or one element for all.
 struct ChainOperand {
   var buffer: cl_mem
@@ -59,10 +35,13 @@ struct ElementwiseChain {
     MemoryLayout<ChainArguments>.size + slotCount * MemoryLayout<cl_mem>.size
   /// Elements that a work-item on a CPU takes at a time.
   static let block = 256
-  private static let (memory, splat, constant) = (UInt8(16), UInt8(32), UInt8(64))
   private static let noSlot = UInt8(slotCount)
 
-  private(set) var arguments = ChainArguments()
+  private var stepCount = 0
+  private var steps = InlineArray<16, ChainStep>(repeating: ChainStep())
+  /// The length of every operand.
+  private(set) var count: Int32 = 0
+  private var offset = InlineArray<12, Int32>(repeating: 0)
   /// The buffers behind the slots in use.
   private(set) var buffers = InlineArray<12, cl_mem?>(repeating: nil)
   private(set) var slots = 0
@@ -72,13 +51,11 @@ struct ElementwiseChain {
   /// The slot of the first step's result, wanted or not.
   private var firstTarget = 0
 
-  var isEmpty: Bool { arguments.steps == 0 }
-  var isSingle: Bool { arguments.steps == 1 }
-  /// The length of every operand.
-  var count: Int { Int(arguments.count) }
+  var isEmpty: Bool { stepCount == 0 }
+  var isSingle: Bool { stepCount == 1 }
 
   mutating func removeAll() {
-    arguments.steps = 0
+    stepCount = 0
     slots = 0
   }
 
@@ -87,18 +64,18 @@ struct ElementwiseChain {
     _ function: StepFunction, count: Int32, _ x: ChainOperand, _ y: ChainOperand?,
     _ z: ChainOperand?, to out: ChainOperand
   ) -> Bool {
-    let index = Int(arguments.steps)
-    guard index < Self.maximumSteps, index == 0 || count == arguments.count else { return false }
+    let index = stepCount
+    guard index < Self.maximumSteps, index == 0 || count == self.count else { return false }
     let before = slots
     var step = ChainStep(
-      family: function.family.rawValue, op: function.op, a: function.a, b: function.b)
+      family: function.family, op: function.op, a: function.a, b: function.b)
     var position = 0
     func put(_ source: UInt8) {
       step.from[position] = source
       position += 1
     }
     for index in 0..<3 {
-      if position == function.constant { put(Self.constant) }
+      if position == function.constant { put(ChainSource.constant) }
       guard let operand = index == 0 ? x : index == 1 ? y : z else { continue }
       guard let slot = slot(for: operand, writes: false) else {
         slots = before
@@ -107,7 +84,9 @@ struct ElementwiseChain {
       if writer[slot] >= 0 {
         put(UInt8(truncatingIfNeeded: writer[slot]))
       } else {
-        put((operand.isSplat ? Self.splat : Self.memory) + UInt8(truncatingIfNeeded: slot))
+        put(
+          (operand.isSplat ? ChainSource.splat : ChainSource.memory)
+            + UInt8(truncatingIfNeeded: slot))
       }
     }
     guard let target = slot(for: out, writes: true) else {
@@ -115,14 +94,14 @@ struct ElementwiseChain {
       return false
     }
     // What an earlier step left there is overwritten before anything can read it.
-    if writer[target] >= 0 { arguments.step[writer[target]].slot = Self.noSlot }
+    if writer[target] >= 0 { steps[writer[target]].slot = Self.noSlot }
     writer[target] = index
     step.operands = UInt8(truncatingIfNeeded: position)
     step.slot = UInt8(truncatingIfNeeded: target)
     if index == 0 { firstTarget = target }
-    arguments.step[index] = step
-    arguments.count = count
-    arguments.steps += 1
+    steps[index] = step
+    self.count = count
+    stepCount += 1
     return true
   }
 
@@ -130,7 +109,7 @@ struct ElementwiseChain {
   private mutating func slot(for operand: ChainOperand, writes: Bool) -> Int? {
     var found: Int?
     for slot in 0..<slots where buffers[slot] == operand.buffer {
-      if arguments.offset[slot] == operand.offset && isSplat[slot] == operand.isSplat {
+      if offset[slot] == operand.offset && isSplat[slot] == operand.isSplat {
         found = slot
       } else if writes || writer[slot] >= 0 {
         return nil
@@ -139,7 +118,7 @@ struct ElementwiseChain {
     if let found { return found }
     guard slots < Self.slotCount else { return nil }
     buffers[slots] = operand.buffer
-    arguments.offset[slots] = operand.offset
+    offset[slots] = operand.offset
     isSplat[slots] = operand.isSplat
     writer[slots] = -1
     slots += 1
@@ -149,13 +128,17 @@ struct ElementwiseChain {
   /// The last owner of the buffer has died: no one will read what the chain would leave there.
   mutating func forget(_ buffer: cl_mem) {
     for slot in 0..<slots where buffers[slot] == buffer && writer[slot] >= 0 {
-      arguments.step[writer[slot]].slot = Self.noSlot
+      steps[writer[slot]].slot = Self.noSlot
     }
   }
 
   /// The arguments for the kernel, in chunks of that many elements.
   func arguments(chunk: Int, streams: Bool) -> ChainArguments {
-    var arguments = arguments
+    var arguments = ChainArguments()
+    arguments.count = count
+    arguments.steps = Int32(truncatingIfNeeded: stepCount)
+    arguments.offset = offset
+    for index in 0..<stepCount { arguments.set(index, steps[index]) }
     arguments.chunk = Int32(truncatingIfNeeded: chunk)
     arguments.streams = streams ? 1 : 0
     return arguments
@@ -163,22 +146,23 @@ struct ElementwiseChain {
 
   /// The only step, as the kernels for single commands take it.
   var single: SingleStep {
-    let step = arguments.step[0]
+    let step = steps[0]
     var result = SingleStep(
       function: StepFunction(
-        family: StepFamily(rawValue: step.family) ?? .unary, op: step.op, a: step.a, b: step.b))
+        family: step.family, op: step.op, a: step.a, b: step.b))
     result.operands.reserveCapacity(4)
     for position in -1..<Int(step.operands) {
-      let source = position < 0 ? Self.memory + UInt8(firstTarget) : step.from[position]
-      if source == Self.constant {
+      let source = position < 0 ? ChainSource.memory + UInt8(firstTarget) : step.from[position]
+      if source == ChainSource.constant {
         result.function.constant = position
         continue
       }
-      let slot = Int(source >= Self.splat ? source - Self.splat : source - Self.memory)
+      let slot = Int(
+        source >= ChainSource.splat ? source - ChainSource.splat : source - ChainSource.memory)
       if let buffer = buffers[slot] {
         result.operands.append(
           ChainOperand(
-            buffer: buffer, offset: arguments.offset[slot], isSplat: source >= Self.splat))
+            buffer: buffer, offset: offset[slot], isSplat: source >= ChainSource.splat))
       }
     }
     return result

@@ -278,8 +278,8 @@ final class Runtime: @unchecked Sendable {
   }
 
   private func launch(_ waiting: ElementwiseChain) throws {
-    let (size, chunk) = launchSize(count: waiting.count, multiple: ElementwiseChain.block)
-    let arguments = waiting.arguments(chunk: chunk, streams: streams(count: waiting.count))
+    let (size, chunk) = launchSize(count: Int(waiting.count), multiple: ElementwiseChain.block)
+    let arguments = waiting.arguments(chunk: chunk, streams: streams(count: Int(waiting.count)))
     // A buffer that the kernel object held on to could be gone at its next launch.
     let bound = max(waiting.slots, boundSlots)
     boundSlots = waiting.slots
@@ -289,9 +289,9 @@ final class Runtime: @unchecked Sendable {
     }
   }
 
-  private func launch(_ step: SingleStep, _ count: Int) throws {
+  private func launch(_ step: SingleStep, _ count: Int32) throws {
     let (function, operands) = (step.function, step.operands)
-    var it = Iteration(operands, count: Int32(truncatingIfNeeded: count))
+    var it = Iteration(operands, count: count)
     let size = launchSize(&it)
     let walk = it
     let kernel: KernelID =

@@ -52,11 +52,46 @@ typedef struct {
   float *dh, *dc, *dgates, *products, *previous, *dbias;
 } apus_recurrent_gradient_row;
 
+/// An operand of an instruction: floats in memory, or a local of the interpreter, numbered from 1 on: first
+/// APUS_CHAIN_SPLATS repeated values, then results of steps.
+typedef struct {
+  const float *memory;
+  int local;
+} apus_chain_place;
+/// What an instruction of a chain does with the value in registers; other codes are those of functions.
+enum {
+  APUS_CHAIN_LOAD = APUS_OPERATION_COUNT, APUS_CHAIN_STORE, APUS_CHAIN_STREAM,
+  APUS_CHAIN_SUBTRACT_FROM, APUS_CHAIN_DIVIDE_FROM,
+  // A function on operands elsewhere; with its result in registers or not.
+  APUS_CHAIN_CALL, APUS_CHAIN_CALL_STORE,
+  APUS_CHAIN_LOCALS = APUS_CHAIN_SPLATS + APUS_CHAIN_STEPS,
+  // A load, a function and two stores for each step.
+  APUS_CHAIN_INSTRUCTIONS = 4 * APUS_CHAIN_STEPS,
+};
+typedef struct {
+  int code;
+  apus_chain_place a, b, c, to;
+  /// The function that a call calls.
+  apus_block block;
+  const apus_parameters *parameters;
+} apus_chain_instruction;
+typedef struct {
+  int count, splats, sources;
+  /// Whether operands are larger than the caches.
+  bool streams;
+  float splat[APUS_CHAIN_SPLATS];
+  /// What is read from memory.
+  const float *source[3 * APUS_CHAIN_STEPS];
+  apus_chain_instruction instruction[APUS_CHAIN_INSTRUCTIONS];
+} apus_chain_program;
+
 /// The loops of one instruction set.
 typedef struct {
   apus_kernel kernel[APUS_OPERATION_COUNT];
   /// `out = f(a + b)` for the functions of one operand.
   apus_block biased[APUS_IDENTITY + 1];
+  /// Runs a chain on the elements `begin ..< end`: see loops/chain.h.
+  void (*chain)(const apus_chain_program *program, ptrdiff_t begin, ptrdiff_t end);
 
   double (*sum)(const float *x, ptrdiff_t n);
   double (*sum_of_squares)(const float *x, ptrdiff_t n);

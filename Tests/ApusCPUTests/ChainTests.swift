@@ -1,5 +1,6 @@
 import ApusCPU
 import ApusDevice
+import CVector
 import Testing
 
 extension CPUTests {
@@ -56,12 +57,13 @@ extension CPUTests {
       return functions
     }
 
-    @Test(arguments: functions) func everyFunction(operation: Operation) throws {
-      let (x, y) = (try samples(1), try samples(2))
+    /// Behind another step, whose result each function then finds at hand, as its first operand or its
+    /// second, and as its only one, which is read again later.
+    private func expectSame(_ operation: Operation, _ x: Operand, _ y: Operand) throws {
       try expectSame("\(operation)") { run in
-        let shape = [Self.length]
+        let shape = x.shape
         let (sum, out) = (try run.device.temporary(shape), try run.device.temporary(shape))
-        let last = try run.device.temporary(shape)
+        let (last, other) = (try run.device.temporary(shape), try run.device.temporary(shape))
         try run(.binary(.add), [x, y], sum)
         switch operation {
         case .ternary: try run(operation, [sum, y, x], out)
@@ -69,7 +71,54 @@ extension CPUTests {
         default: try run(operation, [sum], out)
         }
         try run(.binary(.multiply), [out, sum], last)
-        return [sum, out, last]
+        switch operation {
+        case .ternary: try run(operation, [x, last, y], other)
+        case .binary, .unaryBackward: try run(operation, [y, last], other)
+        default: try run(operation, [last], other)
+        }
+        return [sum, out, last, other]
+      }
+    }
+
+    @Test(arguments: functions) func everyFunction(operation: Operation) throws {
+      try expectSame(operation, try samples(1), try samples(2))
+    }
+
+    @Test(arguments: functions) func everyFunctionOfSpecialValues(operation: Operation) throws {
+      func special(_ seed: UInt64) throws -> Operand {
+        var numbers = Numbers(seed)
+        return try upload(numbers.floatsAtTheEdges(Self.length), [Self.length])
+      }
+      try expectSame(operation, try special(1), try special(2))
+    }
+
+    /// Chains of every length, on operands that fill no block, by the loops of every processor.
+    @Test(arguments: 0...Int(apus_best_level())) func everyLength(level: Int) throws {
+      apus_force_level(Int32(level))
+      defer { apus_force_level(2) }
+      let shortest = 32_768
+      for rest in [0, 1, 3, 4, 15, 16, 17, 63, 64, 65, 127, 128, 129, 255] {
+        var numbers = Numbers(UInt64(rest))
+        let length = shortest + rest
+        // Places that are not aligned to vectors.
+        let x = try upload(numbers.floatsAtTheEdges(length + 1), [length + 1])
+          .with(Layout(contiguous: [length], offset: 1))
+        try expectSame("GELU of \(length)") { run in
+          func next(_ operation: Operation, _ inputs: Operand...) throws -> Operand {
+            let out = try run.device.temporary([length])
+            try run(operation, inputs, out)
+            return out
+          }
+          let cube = try next(.binary(.multiply), next(.unary(.square), x), x)
+          let sum = try next(
+            .binary(.add), next(.scalar(.multiply, 0.044715, reversed: true), cube), x)
+          let inner = try next(
+            .unary(.tanh), next(.scalar(.multiply, 0.7978845608, reversed: false), sum))
+          let shifted = try next(.scalar(.add, 1, reversed: true), inner)
+          let result = try next(
+            .scalar(.multiply, 0.5, reversed: false), next(.binary(.multiply), shifted, x))
+          return try [result, next(.scalar(.subtract, 2, reversed: true), result)]
+        }
       }
     }
 

@@ -68,6 +68,22 @@ struct Numbers {
   mutating func floats(_ count: Int, _ low: Float = -2, _ high: Float = 2) -> [Float] {
     (0..<count).map { _ in float(low, high) }
   }
+
+  /// Numbers of all sizes, and each kind of number that arithmetic treats in a way of its own.
+  mutating func floatsAtTheEdges(_ count: Int) -> [Float] {
+    let special: [Float] = [
+      0, -0.0, 1, -1, .infinity, -.infinity, .nan, -.nan, .leastNonzeroMagnitude,
+      -.leastNormalMagnitude / 3, .greatestFiniteMagnitude, -.greatestFiniteMagnitude, 88.8, -104,
+      0.625, 9.0107, -9.02, 10, 1e10, -3e38,
+    ]
+    return (0..<count).map { _ in
+      switch next() >> 8 & 3 {
+      case 0: special[Int(next() >> 8) % special.count]
+      case 1: Float(bitPattern: next() << 1 ^ next() >> 7)
+      default: float(-12, 12)
+      }
+    }
+  }
 }
 
 func expectClose(

@@ -39,32 +39,104 @@ import Testing
     #expect(apart == together, "\(comment)")
   }
 
-  @Test(arguments: kinds) func everyFunction(kind: OpenCLDeviceDescription.Kind) throws {
-    let device = try open(kind)
-    let x = try upload(device, samples(1003, seed: 1), [1003], .float32)
-    let y = try upload(device, samples(1003, seed: 2), [1003], .float32)
-    // Each beside another step, for a command alone runs by a kernel of its own.
-    func pair(_ operation: Operation, _ inputs: [Operand]) throws {
+  private static let functions: [Operation] = {
+    var functions: [Operation] = [.ternary(.multiplyAdd), .ternary(.lerp)]
+    for op in unary { functions += [.unary(op), .unaryBackward(op)] }
+    for op in BinaryOp.allCases where op.rawValue < BinaryOp.logicalAnd.rawValue {
+      functions += [
+        .binary(op), .scalar(op, 0.75, reversed: false), .scalar(op, 0.75, reversed: true),
+      ]
+    }
+    return functions
+  }()
+
+  /// Each function behind another step, whose result it then finds at hand, as its first operand or its
+  /// second, and as its only one. (A command alone runs by a kernel of its own.)
+  private func expectSameFunctions(
+    _ device: OpenCLBackend, _ first: [Float], _ second: [Float]
+  ) throws {
+    let shape = [first.count]
+    let x = try upload(device, first, shape, .float32)
+    let y = try upload(device, second, shape, .float32)
+    for operation in Self.functions {
       try expectSame(device, "\(operation)") { run in
-        let (sum, out) = (try device.temporary([1003]), try device.temporary([1003]))
-        let last = try device.temporary([1003])
+        let (sum, out) = (try device.temporary(shape), try device.temporary(shape))
+        let (last, other) = (try device.temporary(shape), try device.temporary(shape))
         try run(.binary(.add), [x, y], sum)
-        try run(operation, [sum] + inputs.dropFirst(), out)
+        switch operation {
+        case .ternary: try run(operation, [sum, y, x], out)
+        case .binary, .unaryBackward: try run(operation, [sum, y], out)
+        default: try run(operation, [sum], out)
+        }
         try run(.binary(.multiply), [out, sum], last)
-        return [sum, out, last]
+        switch operation {
+        case .ternary: try run(operation, [x, last, y], other)
+        case .binary, .unaryBackward: try run(operation, [y, last], other)
+        default: try run(operation, [last], other)
+        }
+        return [sum, out, last, other]
       }
     }
-    for op in Self.unary {
-      try pair(.unary(op), [x])
-      try pair(.unaryBackward(op), [x, y])
+  }
+
+  @Test(arguments: kinds) func everyFunction(kind: OpenCLDeviceDescription.Kind) throws {
+    try expectSameFunctions(try open(kind), samples(1003, seed: 1), samples(1003, seed: 2))
+  }
+
+  /// Numbers of all sizes, and each kind of number that arithmetic treats in a way of its own.
+  private func edges(_ count: Int, seed: UInt64) -> [Float] {
+    let special: [Float] = [
+      0, -0.0, 1, -1, .infinity, -.infinity, .nan, .leastNonzeroMagnitude,
+      -.leastNormalMagnitude / 3, .greatestFiniteMagnitude, -.greatestFiniteMagnitude, 88.8, -104,
+      0.625, 9.0107, -9.02, 10, 1e10, -3e38,
+    ]
+    return (0..<count).map { i in
+      let random = Philox.block(key: seed, counter: UInt64(i))
+      switch random[0] & 3 {
+      case 0: return special[Int(random[1]) % special.count]
+      case 1:
+        let any = Float(bitPattern: random[1])
+        return any.isNaN ? -0.5 : any
+      default: return Philox.uniform(random[1]) * 24 - 12
+      }
     }
-    for op in BinaryOp.allCases where op.rawValue < BinaryOp.logicalAnd.rawValue {
-      try pair(.binary(op), [x, y])
-      try pair(.scalar(op, 0.75, reversed: false), [x])
-      try pair(.scalar(op, 0.75, reversed: true), [x])
+  }
+
+  @Test(arguments: kinds) func everyFunctionOfSpecialValues(
+    kind: OpenCLDeviceDescription.Kind
+  ) throws {
+    try expectSameFunctions(try open(kind), edges(1003, seed: 1), edges(1003, seed: 2))
+  }
+
+  /// A chain of all that stays in registers, on operands that fill no block.
+  @Test(arguments: kinds) func everyLength(kind: OpenCLDeviceDescription.Kind) throws {
+    let device = try open(kind)
+    for length in [1, 3, 15, 16, 17, 63, 64, 65, 127, 128, 129, 255, 4096, 4097, 9001] {
+      // Places that are not aligned to vectors.
+      let x = try upload(
+        device, edges(length + 1, seed: UInt64(length)), [length + 1], .float32
+      ).with(Layout(contiguous: [length], offset: 1))
+      try expectSame(device, "GELU of \(length)") { run in
+        func next(_ operation: Operation, _ inputs: Operand...) throws -> Operand {
+          let out = try device.temporary([length])
+          try run(operation, inputs, out)
+          return out
+        }
+        let cube = try next(.binary(.multiply), next(.unary(.square), x), x)
+        let sum = try next(
+          .binary(.add), next(.scalar(.multiply, 0.044715, reversed: true), cube), x)
+        let inner = try next(
+          .unary(.tanh), next(.scalar(.multiply, 0.7978845608, reversed: false), sum))
+        let shifted = try next(.scalar(.add, 1, reversed: true), inner)
+        let result = try next(
+          .scalar(.multiply, 0.5, reversed: false), next(.binary(.multiply), shifted, x))
+        let square = try next(.binary(.multiply), result, result)
+        return try [
+          square, next(.scalar(.subtract, 2, reversed: true), square),
+          next(.scalar(.divide, 2, reversed: true), square),
+        ]
+      }
     }
-    try pair(.ternary(.multiplyAdd), [x, y, x])
-    try pair(.ternary(.lerp), [x, y, x])
   }
 
   /// Commands at random on tensors of two lengths, on views and on repeated elements; tensors die on the

@@ -12,6 +12,7 @@
 #include "backward.h"
 #include "binary.h"
 #include "integer.h"
+#include "chain.h"
 #include "convert.h"
 #include "reduce.h"
 #include "rows.h"

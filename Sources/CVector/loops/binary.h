@@ -7,14 +7,17 @@
       ternary_##NAME, VF x = LOAD(a); VF y = LOAD(b); VF z = LOAD(c), VF x = PART(a);         \
       VF y = PART(b); VF z = PART(c), EXPRESSION)
 
+static inline VF maximum_f(VF x, VF y) { return ((x > y) | (x != x)) ? x : y; }
+static inline VF minimum_f(VF x, VF y) { return ((x < y) | (x != x)) ? x : y; }
+
 BINARY(add, x + y)
 BINARY(subtract, x - y)
 BINARY(multiply, x * y)
 BINARY(divide, x / y)
 BINARY(power, power_f(x, y))
 BINARY(atan2, atan2_f(x, y))
-BINARY(maximum, ((x > y) | (x != x)) ? x : y)
-BINARY(minimum, ((x < y) | (x != x)) ? x : y)
+BINARY(maximum, maximum_f(x, y))
+BINARY(minimum, minimum_f(x, y))
 TERNARY(multiply_add, fma_f(x, y, z))
 TERNARY(lerp, fma_f(y - x, z, x))
 

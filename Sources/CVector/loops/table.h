@@ -49,6 +49,7 @@ const apus_loops LOOPS = {
         biased_sigmoid, biased_relu, biased_silu, biased_leaky_relu, biased_elu, biased_gelu,
         biased_gelu_tanh, biased_softplus, biased_clamp, biased_identity,
     },
+    .chain = chain,
     .sum = row_sum,
     .sum_of_squares = row_sum_of_squares,
     .maximum = row_maximum,

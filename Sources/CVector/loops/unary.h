@@ -50,6 +50,9 @@ static inline VF clamp_f(VF x, float low, float high) {
   return r > high ? (VF)(high) : r;
 }
 
+static inline VF relu_f(VF x) { return x < 0.0f ? (VF)(0.0f) : x; }
+static inline VF leaky_relu_f(VF x, float slope) { return x < 0.0f ? slope * x : x; }
+
 UNARY(negate, -x)
 UNARY(abs, abs_f(x))
 UNARY(sign, sign_f(x))
@@ -69,9 +72,9 @@ UNARY(floor, floor_f(x))
 UNARY(ceil, ceil_f(x))
 UNARY(round, round_f(x))
 UNARY(sigmoid, sigmoid_f(x))
-UNARY(relu, x < 0.0f ? (VF)(0.0f) : x)
+UNARY(relu, relu_f(x))
 UNARY(silu, x * sigmoid_f(x))
-UNARY(leaky_relu, x < 0.0f ? p->a * x : x)
+UNARY(leaky_relu, leaky_relu_f(x, p->a))
 UNARY(elu, elu_f(x, p->a))
 UNARY(gelu, gelu_f(x))
 UNARY(gelu_tanh, gelu_tanh_f(x))
