@@ -44,7 +44,7 @@ package struct BenchCase: Sendable {
   }
 
   package static let all: [BenchCase] =
-    gemmCases + elementwiseCases + convolutionCases + resNetCases + recurrentCases + [
+    gemmCases + elementwiseCases + stepCases + convolutionCases + resNetCases + recurrentCases + [
       .mlpStep, .cnnStep, .smallOperations, .smallOperationsHost,
     ]
 }

@@ -41,10 +41,14 @@ extension BenchCase {
       name: "gelu-by-hand", work: .bytes(2 * 4 * Double(1 << 24)), counterpart: 8 * Double(1 << 24)
     ) { device in
       let x = try Tensor.normal([1 << 24], key: RandomKey(1), on: device)
-      return {
+      // As a layer would do it: what it names dies when it returns.
+      func gelu(_ x: Tensor) throws -> Tensor {
         let cube = try x * x * x
         let inner = try (cube * 0.044715 + x) * 0.7978845608
-        let z = try (inner.tanh() + 1) * x * 0.5
+        return try (inner.tanh() + 1) * x * 0.5
+      }
+      return {
+        let z = try gelu(x)
         try device.synchronize()
         withExtendedLifetime(z) {}
       }
@@ -65,6 +69,35 @@ extension BenchCase {
       }
     },
   ]
+
+  /// Products and sums in turn, each of the result before, in one pass and with a wait after each: where
+  /// the former saves little, it must not cost more.
+  static let stepCases: [BenchCase] = [2, 8].flatMap { steps in
+    [16, 1 << 16, 1 << 24].flatMap { count in
+      [false, true].map { isApart in cheapSteps(steps, count: count, isApart: isApart) }
+    }
+  }
+
+  private static func cheapSteps(_ steps: Int, count: Int, isApart: Bool) -> BenchCase {
+    let repetitions = max(1, (1 << 22) / (count + (1 << 14)))
+    return BenchCase(
+      name: "steps-\(steps)-of-\(count)" + (isApart ? "-apart" : ""),
+      work: .operations(Double(repetitions * steps))
+    ) { device in
+      let x = try Tensor.normal([count], key: RandomKey(1), on: device)
+      return {
+        for _ in 0..<repetitions {
+          var z = x
+          for step in 0..<steps {
+            if isApart && step > 0 { try device.synchronize() }
+            z = try step % 2 == 0 ? z * x : z + 1
+          }
+          try device.synchronize()
+          withExtendedLifetime(z) {}
+        }
+      }
+    }
+  }
 
   // Results live until the device has finished: what no one holds need not be written.
 
