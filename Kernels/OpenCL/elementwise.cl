@@ -219,6 +219,38 @@ DEFINE_SELECT(8, ulong)
 #endif
 
 #if APUS_PART == 0
+#if !APUS_GPU
+// dz = dy * f'(y) and the column sums of dz, STRIP vectors wide in rows `first ..< last`, without an activation
+// or with ReLU: what lies together in a row is read together.
+#define STRIP 8
+INLINED void backward_strip(
+    global const float *y, global const float *dy, global float *dz, global float *sums,
+    int has_relu, int first, int last, int step_y, int step_dy, int step_dz) {
+  V total[STRIP];
+#pragma unroll
+  for (int k = 0; k < STRIP; ++k) total[k] = (V)(0.0f);
+  for (int r = first; r < last; ++r) {
+    global const float *saved = y + r * step_y, *from = dy + r * step_dy;
+    global float *to = dz + r * step_dz;
+#pragma unroll
+    for (int k = 0; k < STRIP; ++k) {
+      PREFETCH(from + 4 * step_dy + k * LANES, 0);
+      if (has_relu) PREFETCH(saved + 4 * step_y + k * LANES, 0);
+      PREFETCH(to + 4 * step_dz + k * LANES, 1);
+    }
+#pragma unroll
+    for (int k = 0; k < STRIP; ++k) {
+      V g = vload16(0, from + k * LANES);
+      if (has_relu) g = unary_derivative(RELU, vload16(0, saved + k * LANES), g, 0.0f, 0.0f);
+      ((global Unaligned_float *)(to + k * LANES))->value = g;
+      total[k] += g;
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < STRIP; ++k) ((global Unaligned_float *)(sums + k * LANES))->value = total[k];
+}
+#endif
+
 // dz = dy * f'(y) and partial column sums of dz for the bias, in one pass: [parts, N] in `sums`.
 // `op` below 0: no activation. The walk is over the columns (0 partial sums); rows lie a step apart.
 kernel void activation_backward(
@@ -226,19 +258,36 @@ kernel void activation_backward(
     global float *sums, int op, float a, float b, int rows, int segment, int offset_y, int step_y,
     int offset_dy, int step_dy, int offset_dz, int step_dz) {
   const int part = get_global_id(1);
-  FOR_BLOCKS(it, 1)
+  const int first = part * segment, last = min(first + segment, rows);
+  y += offset_y;
+  dy += offset_dy;
+  dz += offset_dz;
+  sums += it.offset[0] + part * it.count;
+#if APUS_GPU
+  const int n = 1;
+  for (int column = get_global_id(0); column < it.count; column += get_global_size(0)) {
+#else
+  int column = (int)get_global_id(0) * it.chunk;
+  const int end = min(column + it.chunk, it.count);
+  if (op < 0 || op == RELU)
+    for (; column + STRIP * LANES <= end; column += STRIP * LANES)
+      backward_strip(
+          y + column, dy + column, dz + column, sums + column, op >= 0, first, last, step_y, step_dy,
+          step_dz);
+  for (; column < end; column += LANES) {
+    const int n = min(LANES, end - column);
+#endif
     V total = (V)(0.0f);
-    for (int r = part * segment; r < min((part + 1) * segment, rows); ++r) {
-      PREFETCH(dy + offset_dy + (r + 8) * step_dy + column, 0);
-      if (op >= 0) PREFETCH(y + offset_y + (r + 8) * step_y + column, 0);
-      PREFETCH(dz + offset_dz + (r + 8) * step_dz + column, 1);
-      V g = load_float(dy, offset_dy + r * step_dy, 1, column, n);
-      if (op >= 0)
-        g = unary_derivative(op, load_float(y, offset_y + r * step_y, 1, column, n), g, a, b);
-      store_float(g, dz, offset_dz + r * step_dz, 1, column, n);
+    for (int r = first; r < last; ++r) {
+      PREFETCH(dy + (r + 8) * step_dy + column, 0);
+      if (op >= 0) PREFETCH(y + (r + 8) * step_y + column, 0);
+      PREFETCH(dz + (r + 8) * step_dz + column, 1);
+      V g = load_float(dy, r * step_dy, 1, column, n);
+      if (op >= 0) g = unary_derivative(op, load_float(y, r * step_y, 1, column, n), g, a, b);
+      store_float(g, dz, r * step_dz, 1, column, n);
       total += g;
     }
-    store_float(total, sums, at[0] + part * it.count, 1, column, n);
-  END_BLOCKS
+    store_float(total, sums, 0, 1, column, n);
+  }
 }
 #endif

@@ -61,6 +61,23 @@ INLINED void ask_for_rows(global const float *from, int step, int rows, int dept
 #endif
 }
 
+// WIDTH rows that lie `step` apart become WIDTH columns of a panel.
+SEPARATE void transpose_block(global const float *from, int step, local float *to) {
+  const long apart = step;
+  W x[WIDTH];
+#pragma unroll
+  for (int i = 0; i < WIDTH; i += 4) {
+    x[i] = LOAD_W(from);
+    x[i + 1] = LOAD_W(from + apart);
+    x[i + 2] = LOAD_W(from + 2 * apart);
+    x[i + 3] = LOAD_W(from + 3 * apart);
+    from += 4 * apart;
+  }
+  transpose(x);
+#pragma unroll
+  for (int i = 0; i < WIDTH; ++i) SCRATCH(to + i * PANEL) = x[i];
+}
+
 // Columns `v` on of a slice, in panels of [depth][PANEL] that lie `stride` apart.
 INLINED void pack_columns(
     const Gemm *g, global const float *v, int columns, int depth, local float *panels, int stride) {
@@ -87,6 +104,12 @@ INLINED void pack_columns(
     if (g->v_depth == 1) {
       if (j == 0) ask_for_rows(from, g->v_column, count, depth);
       ask_for_rows(from + PANEL * g->v_column, g->v_column, min(PANEL, columns - j - PANEL), depth);
+      if (count == PANEL) {
+        for (; k + WIDTH <= depth; k += WIDTH)
+          for (int part = 0; part < PANEL; part += WIDTH)
+            transpose_block(
+                from + k + part * g->v_column, g->v_column, panel + k * PANEL + part);
+      }
       // Columns past the last repeat it and are overwritten by zeros below.
       for (; k + WIDTH <= depth; k += WIDTH) {
         for (int part = 0; part < PANEL; part += WIDTH) {
@@ -236,6 +259,18 @@ SEPARATE void multiply_packed(
 SEPARATE void finish_tile(
     const Gemm *g, local float *tile, int rows, int columns, int i, int j,
     global const float *bias, global float *out) {
+  if (columns == PANEL && g->o_column == 1 && g->has_bias && g->bias_row == 0
+      && g->bias_column == 1 && g->op == RELU) {
+    // The usual hidden layer: whole vectors, one row of the bias for all rows.
+    bias += g->bias_offset + j;
+    for (int c = 0; c < PANEL; c += LANES) {
+      const V addend = vload16(0, bias + c);
+      for (int r = 0; r < rows; ++r)
+        ((global Unaligned_float *)(out + r * g->o_row + c))->value =
+            unary_function(RELU, *(local V *)(tile + r * PANEL + c) + addend, 0.0f, 0.0f);
+    }
+    return;
+  }
   for (int r = 0; r < rows; ++r) {
     for (int c = 0; c < columns; c += LANES) {
       const int n = min(LANES, columns - c);

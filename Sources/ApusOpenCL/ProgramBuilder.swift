@@ -11,7 +11,8 @@ struct ProgramBuilder {
 
   /// Macros that every kernel file may use.
   var commonOptions: String {
-    var options = "-cl-std=CL1.2 -DAPUS_GPU=\(description.kind == .gpu ? 1 : 0)"
+    // A compiler inside a driver would print its warnings (a loop not unrolled) among the user's results.
+    var options = "-cl-std=CL1.2 -w -DAPUS_GPU=\(description.kind == .gpu ? 1 : 0)"
     options += " -DAPUS_VECTOR_WIDTH=\(description.vectorWidth)"
     if !optimizes { options += " -cl-opt-disable" }
     if description.hasFloat64 { options += " -DAPUS_FLOAT64=1" }
