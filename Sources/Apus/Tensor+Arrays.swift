@@ -16,7 +16,7 @@ extension Tensor {
   }
 
   /// Reads a `.npy` file.
-  /// - Throws: ``ApusError`` naming the file and what is wrong with it.
+  /// - Throws: `ApusError` naming the file and what is wrong with it.
   public static func load(npy path: String, on device: Device) throws -> Tensor {
     try Tensor(NPY.read(path), on: device)
   }
