@@ -76,7 +76,8 @@ struct TuneCommand: ParsableCommand {
       if !json { try Console.print("forgotten: \(backend.tuningPath)") }
       return
     }
-    let usual = TuningJob.usual(isChannelsLast: backend.prefersChannelsLast)
+    let usual = TuningJob.usual(
+      isChannelsLast: backend.prefersChannelsLast, isLarge: backend.description.kind == .gpu)
     let jobs = try (model.map { try recorded($0, on: backend) } ?? usual).filter { job in
       filter.map { job.name.localizedCaseInsensitiveContains($0) } ?? true
     }

@@ -4,8 +4,10 @@ extension TuningJob {
   /// Jobs of common sizes: products of square matrices and of the layers of a perceptron, convolutions of
   /// residual networks, recurrent layers, softmax, sums and changes of memory order. The most useful first.
   /// - Parameter isChannelsLast: Whether images lie with channels next to each other.
-  package static func usual(isChannelsLast: Bool) -> [TuningJob] {
-    products + convolutions(isChannelsLast) + recurrences + rows
+  /// - Parameter isLarge: Whether large products are among them, as a GPU meets them.
+  package static func usual(isChannelsLast: Bool, isLarge: Bool = false) -> [TuningJob] {
+    let large = isLarge ? [product(2048, 2048, 2048), product(4096, 4096, 4096)] : []
+    return large + products + convolutions(isChannelsLast) + recurrences + rows
   }
 
   private static func dense(_ shape: [Int]) -> Shape { Shape(Layout(contiguous: shape)) }
