@@ -46,8 +46,9 @@ typedef struct {
 // Elements of global memory from `first` on, `length` of them or as many as a block holds. The arrays
 // of a whole block are registers, which nothing that is called could share.
 SEPARATE void fetch_part(V *to, global const float *from, int first, int length) {
-  for (int j = 0; j < VECTORS; ++j)
-    to[j] = load_float(from, first, 1, j * LANES, clamp(length - j * LANES, 0, LANES));
+  EACH to[j] = (V)(0.0f);
+  for (int j = 0; j * LANES < length; ++j)
+    to[j] = load_float(from, first, 1, j * LANES, min(LANES, length - j * LANES));
 }
 
 INLINED void fetch(V *to, global const float *from, int first, int length) {

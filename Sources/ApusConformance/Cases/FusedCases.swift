@@ -101,7 +101,8 @@ private var linearTrials: [Trial] {
 
 private var activationBackwardTrials: [Trial] {
   var trials: [Trial] = []
-  for shape in tables {
+  // Many rows in parts, of columns that are read in runs.
+  for shape in tables + [[520, 260]] {
     let activations: [UnaryOp?] = [
       nil, .relu, .tanh, .sigmoid, .leakyReLU(slope: 0.1), .elu(alpha: 1), .exp,
     ]
