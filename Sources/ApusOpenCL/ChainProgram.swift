@@ -48,8 +48,14 @@ struct ChainArguments: BitwiseCopyable {
   var offset = InlineArray<12, Int32>(repeating: 0)
   private var step = InlineArray<16, ChainInstruction>(repeating: ChainInstruction())
 
-  /// Sets the instruction for a step; the steps before it are set already.
-  mutating func set(_ index: Int, _ source: ChainStep) {
+  /// The result of the step is stored nowhere after all.
+  mutating func keepFromMemory(_ index: Int) {
+    step[index].slot = UInt8(truncatingIfNeeded: ElementwiseChain.slotCount)
+  }
+
+  mutating func append(_ source: ChainStep) {
+    let index = Int(steps)
+    steps += 1
     var instruction = ChainInstruction(
       function: source.family.rawValue + source.op, slot: source.slot, a: source.a, b: source.b)
     var from = source.from

@@ -35,13 +35,12 @@ struct ElementwiseChain {
     MemoryLayout<ChainArguments>.size + slotCount * MemoryLayout<cl_mem>.size
   /// Elements that a work-item on a CPU takes at a time.
   static let block = 256
-  private static let noSlot = UInt8(slotCount)
 
-  private var stepCount = 0
-  private var steps = InlineArray<16, ChainStep>(repeating: ChainStep())
+  private var arguments = ChainArguments()
+  /// The first step, which may stay the only one.
+  private var first = ChainStep()
   /// The length of every operand.
-  private(set) var count: Int32 = 0
-  private var offset = InlineArray<12, Int32>(repeating: 0)
+  var count: Int32 { arguments.count }
   /// The buffers behind the slots in use.
   private(set) var buffers = InlineArray<12, cl_mem?>(repeating: nil)
   private(set) var slots = 0
@@ -51,11 +50,11 @@ struct ElementwiseChain {
   /// The slot of the first step's result, wanted or not.
   private var firstTarget = 0
 
-  var isEmpty: Bool { stepCount == 0 }
-  var isSingle: Bool { stepCount == 1 }
+  var isEmpty: Bool { arguments.steps == 0 }
+  var isSingle: Bool { arguments.steps == 1 }
 
   mutating func removeAll() {
-    stepCount = 0
+    arguments.steps = 0
     slots = 0
   }
 
@@ -64,7 +63,7 @@ struct ElementwiseChain {
     _ function: StepFunction, count: Int32, _ x: ChainOperand, _ y: ChainOperand?,
     _ z: ChainOperand?, to out: ChainOperand
   ) -> Bool {
-    let index = stepCount
+    let index = Int(arguments.steps)
     guard index < Self.maximumSteps, index == 0 || count == self.count else { return false }
     let before = slots
     var step = ChainStep(
@@ -94,14 +93,13 @@ struct ElementwiseChain {
       return false
     }
     // What an earlier step left there is overwritten before anything can read it.
-    if writer[target] >= 0 { steps[writer[target]].slot = Self.noSlot }
+    if writer[target] >= 0 { arguments.keepFromMemory(writer[target]) }
     writer[target] = index
     step.operands = UInt8(truncatingIfNeeded: position)
     step.slot = UInt8(truncatingIfNeeded: target)
-    if index == 0 { firstTarget = target }
-    steps[index] = step
-    self.count = count
-    stepCount += 1
+    if index == 0 { (first, firstTarget) = (step, target) }
+    arguments.append(step)
+    arguments.count = count
     return true
   }
 
@@ -109,7 +107,7 @@ struct ElementwiseChain {
   private mutating func slot(for operand: ChainOperand, writes: Bool) -> Int? {
     var found: Int?
     for slot in 0..<slots where buffers[slot] == operand.buffer {
-      if offset[slot] == operand.offset && isSplat[slot] == operand.isSplat {
+      if arguments.offset[slot] == operand.offset && isSplat[slot] == operand.isSplat {
         found = slot
       } else if writes || writer[slot] >= 0 {
         return nil
@@ -118,7 +116,7 @@ struct ElementwiseChain {
     if let found { return found }
     guard slots < Self.slotCount else { return nil }
     buffers[slots] = operand.buffer
-    offset[slots] = operand.offset
+    arguments.offset[slots] = operand.offset
     isSplat[slots] = operand.isSplat
     writer[slots] = -1
     slots += 1
@@ -128,17 +126,13 @@ struct ElementwiseChain {
   /// The last owner of the buffer has died: no one will read what the chain would leave there.
   mutating func forget(_ buffer: cl_mem) {
     for slot in 0..<slots where buffers[slot] == buffer && writer[slot] >= 0 {
-      steps[writer[slot]].slot = Self.noSlot
+      arguments.keepFromMemory(writer[slot])
     }
   }
 
   /// The arguments for the kernel, in chunks of that many elements.
   func arguments(chunk: Int, streams: Bool) -> ChainArguments {
-    var arguments = ChainArguments()
-    arguments.count = count
-    arguments.steps = Int32(truncatingIfNeeded: stepCount)
-    arguments.offset = offset
-    for index in 0..<stepCount { arguments.set(index, steps[index]) }
+    var arguments = arguments
     arguments.chunk = Int32(truncatingIfNeeded: chunk)
     arguments.streams = streams ? 1 : 0
     return arguments
@@ -146,7 +140,7 @@ struct ElementwiseChain {
 
   /// The only step, as the kernels for single commands take it.
   var single: SingleStep {
-    let step = steps[0]
+    let step = first
     var result = SingleStep(
       function: StepFunction(
         family: step.family, op: step.op, a: step.a, b: step.b))
@@ -162,7 +156,7 @@ struct ElementwiseChain {
       if let buffer = buffers[slot] {
         result.operands.append(
           ChainOperand(
-            buffer: buffer, offset: offset[slot], isSplat: source >= ChainSource.splat))
+            buffer: buffer, offset: arguments.offset[slot], isSplat: source >= ChainSource.splat))
       }
     }
     return result
