@@ -54,15 +54,6 @@ inline float input(const Conv *g, global const float *x, const Pixel *at, int t,
   return x[((at->n * g->height + h) * g->width + w) * g->pitch + c];
 }
 
-// Where an item works in the tile; see gemm_gpu.cl.
-#if WARPS
-#define TILE_COLUMN(item) ((item) % 8 + (item) / 32 % 2 * 8)
-#define TILE_ROW(item) ((item) / 8 % 4 + (item) / 64 * 4)
-#else
-#define TILE_COLUMN(item) ((item) % 16)
-#define TILE_ROW(item) ((item) / 16)
-#endif
-
 kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_shared(
     const Conv g, global const float *restrict x, global const float *restrict weights,
     global const float *restrict bias, global const float *restrict addend,

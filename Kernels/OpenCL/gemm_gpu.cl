@@ -27,16 +27,6 @@
 // A padded row of local memory keeps quads aligned and spreads columns over banks.
 #define PITCH (TILE + 4)
 
-// Where an item works in the tile. By rows, or by warps: 32 items that run together take 4 rows of 8, and
-// so read 12 quads of local memory for each step of the depth instead of 18.
-#if WARPS
-#define TILE_COLUMN(item) ((item) % 8 + (item) / 32 % 2 * 8)
-#define TILE_ROW(item) ((item) / 8 % 4 + (item) / 64 * 4)
-#else
-#define TILE_COLUMN(item) ((item) % 16)
-#define TILE_ROW(item) ((item) / 16)
-#endif
-
 // Up to `count` elements `step` apart, the others 0.
 inline float4 load_quad(global const float *p, int step, int count, int is_aligned) {
   if (is_aligned && count >= 4) return *(global const float4 *)p;

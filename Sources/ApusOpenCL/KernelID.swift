@@ -56,7 +56,8 @@ enum KernelProgram: Int, CaseIterable {
     case .winograd1: Self.convolutionCPU(vectors: 1, KernelSource.winogradCPU)
     case .winograd2: Self.convolutionCPU(vectors: 2, KernelSource.winogradCPU)
     case .convolutionShared:
-      KernelSource.functions + KernelSource.convolution + KernelSource.convolutionGPU
+      KernelSource.functions + KernelSource.convolution + KernelSource.tilesGPU
+        + KernelSource.convolutionGPU
     case .depthwise:
       KernelSource.functions + KernelSource.registers + KernelSource.images
         + KernelSource.depthwise
@@ -97,7 +98,7 @@ enum KernelProgram: Int, CaseIterable {
     let warps =
       byWarps ? "#define WARPS 1\n#define gemm_shared_\(tile) gemm_warps_\(tile)\n" : ""
     return Array("#define TILE \(tile)\n\(warps)".utf8) + KernelSource.functions
-      + KernelSource.gemm + KernelSource.gemmGPU
+      + KernelSource.gemm + KernelSource.tilesGPU + KernelSource.gemmGPU
   }
 
   /// Work-groups of 256, under the kernels' other names.

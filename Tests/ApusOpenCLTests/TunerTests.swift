@@ -299,20 +299,9 @@ import Testing
 }
 
 /// An oracle that disagrees with every device.
-private final class WrongBackend: Backend {
-  private let target: any Backend
+private final class WrongBackend: ForwardingBackend {
+  let target: any Backend
   init(_ target: any Backend) { self.target = target }
-  var info: DeviceInfo { target.info }
-  var counters: DeviceCounters { target.counters }
-  func limitMemory(to byteCount: Int?) { target.limitMemory(to: byteCount) }
-  func allocate(byteCount: Int) throws -> Storage { try target.allocate(byteCount: byteCount) }
-  func upload(_ bytes: UnsafeRawBufferPointer, to storage: Storage, byteOffset: Int) throws {
-    try target.upload(bytes, to: storage, byteOffset: byteOffset)
-  }
-  func download(_ storage: Storage, byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer)
-    throws
-  { try target.download(storage, byteOffset: byteOffset, into: bytes) }
-  func synchronize() throws { try target.synchronize() }
   func enqueue(_ command: Command) throws {
     try target.enqueue(command)
     try target.enqueue(.fill(1234), [], command.outputs)

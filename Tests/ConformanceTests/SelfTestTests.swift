@@ -57,25 +57,13 @@ import Testing
 }
 
 /// The reference with one thing wrong.
-final class FaultyBackend: Backend {
+final class FaultyBackend: ForwardingBackend {
   enum Fault: Sendable { case wrongValue, wrongNumber, strayWrite, failure, noFloat64, noFloat32 }
 
-  private let right = ReferenceBackend()
+  let target: any Backend = ReferenceBackend()
   private let fault: Fault
 
   init(_ fault: Fault) { self.fault = fault }
-
-  var info: DeviceInfo { right.info }
-  var counters: DeviceCounters { right.counters }
-  func limitMemory(to byteCount: Int?) { right.limitMemory(to: byteCount) }
-  func allocate(byteCount: Int) throws -> Storage { try right.allocate(byteCount: byteCount) }
-  func upload(_ bytes: UnsafeRawBufferPointer, to storage: Storage, byteOffset: Int) throws {
-    try right.upload(bytes, to: storage, byteOffset: byteOffset)
-  }
-  func download(
-    _ storage: Storage, byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer
-  ) throws { try right.download(storage, byteOffset: byteOffset, into: bytes) }
-  func synchronize() throws { try right.synchronize() }
 
   func enqueue(_ command: Command) throws {
     let operands = command.inputs + command.outputs
@@ -83,19 +71,19 @@ final class FaultyBackend: Backend {
       throw ApusError(.dtype, operation: "copy", "no float64 here")
     }
     guard case .unary(.relu) = command.operation, let out = command.outputs.first, out.count > 0
-    else { return try right.enqueue(command) }
+    else { return try target.enqueue(command) }
     switch fault {
     case .wrongValue:
-      try right.enqueue(command)
-      try right.enqueue(.scalar(.add, 0.5, reversed: false), [out], [out])
-    case .wrongNumber: try right.enqueue(.fill(.infinity), [], [out])
+      try target.enqueue(command)
+      try target.enqueue(.scalar(.add, 0.5, reversed: false), [out], [out])
+    case .wrongNumber: try target.enqueue(.fill(.infinity), [], [out])
     case .strayWrite:
-      try right.enqueue(command)
+      try target.enqueue(command)
       let stray = out.with(Layout(shape: [1], strides: [1], offset: out.layout.end))
-      try right.enqueue(.fill(1), [], [stray])
+      try target.enqueue(.fill(1), [], [stray])
     case .failure: throw ApusError(.device, operation: "relu", "the device is gone")
     case .noFloat32: throw ApusError(.dtype, operation: "relu", "no float32 here")
-    case .noFloat64: try right.enqueue(command)
+    case .noFloat64: try target.enqueue(command)
     }
   }
 }

@@ -39,19 +39,8 @@ import Testing
 }
 
 /// Reads its operands back to compute a softmax.
-private final class HostBound: Backend {
-  private let target = ReferenceBackend()
-  var info: DeviceInfo { target.info }
-  var counters: DeviceCounters { target.counters }
-  func limitMemory(to byteCount: Int?) { target.limitMemory(to: byteCount) }
-  func allocate(byteCount: Int) throws -> Storage { try target.allocate(byteCount: byteCount) }
-  func upload(_ bytes: UnsafeRawBufferPointer, to storage: Storage, byteOffset: Int) throws {
-    try target.upload(bytes, to: storage, byteOffset: byteOffset)
-  }
-  func download(
-    _ storage: Storage, byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer
-  ) throws { try target.download(storage, byteOffset: byteOffset, into: bytes) }
-  func synchronize() throws { try target.synchronize() }
+private final class HostBound: ForwardingBackend {
+  let target: any Backend = ReferenceBackend()
   func enqueue(_ command: Command) throws {
     if case .softmax = command.operation { try target.synchronize() }
     try target.enqueue(command)
