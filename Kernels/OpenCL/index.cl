@@ -7,12 +7,27 @@
 #define SCATTER_ADD 3
 #define INDEX_ADD 4
 
+// Whether all lanes of a block follow one index and lie side by side, here and there.
+#if APUS_GPU
+#define ARE_ROWS(it) 0
+#else
+#define ARE_ROWS(it) \
+  (STRIDE(it, 0, 0) == 1 && STRIDE(it, 1, 0) == 1 && STRIDE(it, 2, 0) == 0)
+#endif
+
 // Operands of the walk: 0 out, 1 x without its step along the axis, 2 indices.
 #define DEFINE_GATHER(SIZE, T)                                                              \
   kernel void gather_##SIZE(                                                                \
       const Iteration it, global const T *x, global const int *indices, global T *out,      \
       int extent, int step, int operation, global int *faults) {                            \
     FOR_BLOCKS(it, 3)                                                                       \
+      if (ARE_ROWS(it) && n == 16) {                                                        \
+        const int i = indices[at[2]];                                                       \
+        if ((uint)i < (uint)extent) {                                                       \
+          vstore16(vload16(0, x + at[1] + i * step + column), 0, out + at[0] + column);     \
+          continue;                                                                         \
+        }                                                                                   \
+      }                                                                                     \
       for (int k = column; k < column + n; ++k) {                                           \
         const int i = indices[at[2] + k * STRIDE(it, 2, 0)];                                \
         T v = 0;                                                                            \
@@ -32,6 +47,39 @@ DEFINE_GATHER(2, ushort)
 DEFINE_GATHER(8, ulong)
 #endif
 
+// Adds whole rows: a work-item keeps to its columns, and passes all rows of the source once.
+#if APUS_GPU
+#define SCATTER_ROWS(T)
+#else
+#define SCATTER_ROWS(T)                                                                     \
+  if (ARE_ROWS(it)) {                                                                       \
+    int begin = (int)get_global_id(0) * it.chunk;                                           \
+    const int end = min(begin + it.chunk, it.count);                                        \
+    while (begin < end) {                                                                   \
+      int at[3];                                                                            \
+      const int row = begin / it.shape[0], first = begin - row * it.shape[0];               \
+      const int stop = min(it.shape[0], first + end - begin);                               \
+      begin += stop - first;                                                                \
+      locate(&it, 3, row, at);                                                              \
+      for (int j = 0; j < length; ++j) {                                                    \
+        const int i = indices[at[2] + j * step_index];                                      \
+        if ((uint)i >= (uint)extent) {                                                      \
+          note_fault(faults, operation, i, extent);                                         \
+          continue;                                                                         \
+        }                                                                                   \
+        const int to = at[0] + i * step_out, from = at[1] + j * step_source;                \
+        for (int column = first; column < stop; column += LANES) {                          \
+          const int n = min(LANES, stop - column);                                          \
+          store_##T(                                                                        \
+              load_##T(out, to, 1, column, n) + load_##T(source, from, 1, column, n), out,  \
+              to, 1, column, n);                                                            \
+        }                                                                                   \
+      }                                                                                     \
+    }                                                                                       \
+    return;                                                                                 \
+  }
+#endif
+
 // The walk is over all lines along the axis: 0 out, 1 source, 2 indices. Lanes share a line's
 // indices when these do not vary along the innermost axis, else every lane follows its own.
 #define DEFINE_SCATTER(T)                                                                   \
@@ -39,6 +87,7 @@ DEFINE_GATHER(8, ulong)
       const Iteration it, global const T *source, global const int *indices, global T *out, \
       int length, int extent, int step_out, int step_source, int step_index, int operation, \
       global int *faults) {                                                                 \
+    SCATTER_ROWS(T)                                                                         \
     FOR_BLOCKS(it, 3)                                                                       \
       for (int j = 0; j < length; ++j) {                                                    \
         const int q = at[2] + j * step_index;                                               \

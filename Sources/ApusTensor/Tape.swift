@@ -30,6 +30,14 @@ public final class Tape: Sendable {
     /// Nodes of the inputs, nil where an input is not watched.
     let inputs: [Int?]
     let rule: Rule
+    var detour: Detour?
+  }
+
+  /// A cheaper rule that passes `nodes` by; it holds where nobody asks for their gradients.
+  private struct Detour {
+    let nodes: [Int]
+    let inputs: [Int?]
+    let pullback: Pullback
   }
 
   private struct State {
@@ -96,6 +104,30 @@ public final class Tape: Sendable {
     try append([output], inputs: inputs.map { $0.record?.node }, .one(pullback))[0]
   }
 
+  /// The same where `inputs[0]` was made from `start` alone, by one operation after another: `detour`
+  /// gives the gradients of `start` and of the other inputs. It is used unless the gradient of a tensor
+  /// between the two is asked for.
+  func record(
+    _ output: Tensor, from inputs: [Tensor], pullback: @escaping Pullback, past start: Tensor,
+    detour: @escaping Pullback
+  ) throws -> Tensor {
+    let recorded = try record(output, from: inputs, pullback: pullback)
+    guard let first = start.record, let last = inputs[0].record, let node = recorded.record else {
+      return recorded
+    }
+    state.withLock { state in
+      var passed = [last.node]
+      while let before = state.entries[passed[passed.count - 1]].inputs.first, before != first.node {
+        guard let before else { return }
+        passed.append(before)
+      }
+      state.entries[node.node].detour = Detour(
+        nodes: passed, inputs: [first.node] + inputs.dropFirst().map { $0.record?.node },
+        pullback: detour)
+    }
+    return recorded
+  }
+
   /// All `outputs` of one operation on `inputs`, with the rule for its gradient.
   func record(
     _ outputs: [Tensor], from inputs: [Tensor], pullback: @escaping JointPullback
@@ -124,7 +156,8 @@ public final class Tape: Sendable {
   }
 
   /// Derivatives of the scalar `output` with respect to watched tensors, zeros where it does not
-  /// depend on one. The tape is spent afterwards.
+  /// depend on one. These may be what was watched or anything computed on the way, `output` included. The
+  /// tape is spent afterwards.
   /// - Throws: ``ApusError`` where `output` is no scalar, is not watched by this tape, or the tape is
   ///   spent.
   public func gradients(of output: Tensor, for sources: [Tensor]) throws -> [Tensor] {
@@ -175,22 +208,29 @@ public final class Tape: Sendable {
     }
     var gradients = [Tensor?](repeating: nil, count: entries.count)
     gradients[record.node] = seed.detached
+    let wanted = Set(sources.compactMap { $0.record?.node })
     while let entry = entries.popLast() {
       let node = entries.count
       let parts: [Tensor?]
+      var inputs = entry.inputs
       switch entry.rule {
       case .none: continue
       case .one(let pullback):
         guard let gradient = gradients[node] else { continue }
-        gradients[node] = nil
-        parts = try pullback(gradient)
+        if !wanted.contains(node) { gradients[node] = nil }
+        if let detour = entry.detour, wanted.isDisjoint(with: detour.nodes) {
+          inputs = detour.inputs
+          parts = try detour.pullback(gradient)
+        } else {
+          parts = try pullback(gradient)
+        }
       case .joint(let count, let pullback):
         let given = Array(gradients[node..<node + count])
         guard given.contains(where: { $0 != nil }) else { continue }
-        for index in node..<node + count { gradients[index] = nil }
+        for index in node..<node + count where !wanted.contains(index) { gradients[index] = nil }
         parts = try pullback(given)
       }
-      for (input, part) in zip(entry.inputs, parts) {
+      for (input, part) in zip(inputs, parts) {
         guard let input, let part else { continue }
         if let earlier = gradients[input] {
           gradients[input] = try earlier + part

@@ -11,6 +11,8 @@ public struct Tensor: Sendable {
   let operand: Operand
   /// The tape that watches this tensor, nil where no gradient will be asked.
   let record: Tape.Record?
+  /// Set where the last axis holds rows that were taken from a matrix.
+  var chosenRows: ChosenRows?
 
   init(_ operand: Operand, on device: Device, record: Tape.Record? = nil) {
     self.operand = operand

@@ -7,6 +7,9 @@
 enum {
   // What is packed at a time; bounds the scratch.
   CHUNK_ROWS = 4096, CHUNK_COLUMNS = 4096, CHUNK_DEPTH = 2048,
+  // How many lines of an A that is dense along its columns are read side by side: lines are often a
+  // multiple of a page apart, where a cache has room for eight.
+  LINES = 8,
 };
 
 typedef struct {
@@ -27,10 +30,27 @@ typedef struct {
 static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static ptrdiff_t panels(ptrdiff_t extent, ptrdiff_t width) { return (extent + width - 1) / width; }
 
+/// Panels of an A whose lines lie along the depth: all panels take their parts of a few lines before the
+/// next lines are read, for a panel alone would touch a page for each dozen of elements.
+static void pack_lines(const gemm_job *job, ptrdiff_t begin, ptrdiff_t end) {
+  const ptrdiff_t mr = job->loops->tile_rows;
+  for (ptrdiff_t line = 0; line < job->k; line += LINES)
+    for (ptrdiff_t row = begin * mr; row < end * mr; row += mr)
+      job->loops->pack_a(
+          least(job->m - row, mr), least(job->k - line, LINES),
+          job->a + row + line * job->a_column, 1, job->a_column,
+          job->packed_a + row * job->k + line * mr);
+}
+
 /// Tasks: panels of A, then panels of B.
 static void pack_panels(void *context, ptrdiff_t begin, ptrdiff_t end) {
   const gemm_job *job = context;
   const ptrdiff_t mr = job->loops->tile_rows, nr = job->loops->tile_columns;
+  if (job->a_row == 1 && job->a_column != 1 && begin < job->a_panels) {
+    const ptrdiff_t stop = least(end, job->a_panels);
+    pack_lines(job, begin, stop);
+    begin = stop;
+  }
   for (ptrdiff_t task = begin; task < end; task++) {
     if (task < job->a_panels) {
       const ptrdiff_t row = task * mr;

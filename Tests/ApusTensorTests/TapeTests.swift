@@ -15,6 +15,19 @@ struct TapeTests {
     #expect(throws: ApusError.self) { try x + x }
   }
 
+  @Test func valuesOnTheWayHaveGradients() throws {
+    let tape = Tape()
+    let x = try tape.watch(try Tensor([2, 5] as [Float], on: device))
+    let squares = try x * x
+    let (values, _) = try squares.sorted(descending: true)
+    let y = try (values * (try Tensor([3, 4] as [Float], on: device))).sum()
+    let found = try tape.gradients(of: y, for: [x, squares, values, y])
+    #expect(try found[0].scalars() == [16, 30])
+    #expect(try found[1].scalars() == [4, 3])
+    #expect(try found[2].scalars() == [3, 4])
+    #expect(try found[3].scalars() == [1])
+  }
+
   @Test func onlyScalarsHaveGradients() throws {
     let tape = Tape()
     let x = try tape.watch(try Tensor.ones([3], on: device))

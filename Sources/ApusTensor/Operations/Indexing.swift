@@ -12,13 +12,20 @@ extension Tensor {
     let y = try Tensor.run(
       .take(axis: index), [detached, positions], shape: flat, dtype: dtype)
     let target = Array(shape[..<index]) + indices.shape + Array(shape[(index + 1)...])
-    guard let tape = try Tape.watching(self) else { return try y.reshaped(target) }
+    func shaped(_ rows: Tensor) throws -> Tensor {
+      var result = try rows.reshaped(target)
+      if rank == 2, index == 0 {
+        result.chosenRows = ChosenRows(table: self, indices: indices.detached)
+      }
+      return result
+    }
+    guard let tape = try Tape.watching(self) else { return try shaped(y) }
     let original = shape
     let recorded = try tape.record(y, from: [self]) { dy in
       let zeros = try Tensor.zeros(original, dtype: dy.dtype, on: dy.device)
       return [try zeros.indexAdd(positions, dy, axis: index)]
     }
-    return try recorded.reshaped(target)
+    return try shaped(recorded)
   }
 
   /// This tensor with `source[… i …]` added at `indices[i]` of an axis, in ascending `i`.

@@ -88,13 +88,20 @@ extension Tensor {
         .dtype, operation: "linear", "takes float32, not \(x.dtype); cast with `to(.float32)`")
     }
     if rank != 2 {
-      let rows = rank == 1 ? try unsqueezed(axis: 0) : try flattened(end: -2)
+      var rows = rank == 1 ? try unsqueezed(axis: 0) : try flattened(end: -2)
+      if let chosenRows {
+        rows.chosenRows = ChosenRows(
+          table: chosenRows.table, indices: try chosenRows.indices.flattened())
+      }
       return try rows.linear(weight, bias: bias, activation: activation)
         .reshaped(Array(shape.dropLast()) + [weight.shape[0]])
     }
     let tape = try Tape.watching([self, weight] + (bias.map { [$0] } ?? []))
     if let activation, tape != nil, activation.saved != .output {
       return try linear(weight, bias: bias).unary(activation)
+    }
+    if let chosenRows, chosenRows.areRepeated, activation == nil {
+      return try linear(chosenRows, weight, bias, tape)
     }
     let inputs = [detached, weight.detached] + (bias.map { [$0.detached] } ?? [])
     let y = try Tensor.run(
@@ -104,6 +111,25 @@ extension Tensor {
     return try tape.record(
       y, from: [self, weight] + (bias.map { [$0] } ?? []),
       pullback: linearPullback(weight, bias, activation, y))
+  }
+
+  /// The same for a matrix of few different rows: the product of these, then the rows of that.
+  private func linear(
+    _ rows: ChosenRows, _ weight: Tensor, _ bias: Tensor?, _ tape: Tape?
+  ) throws -> Tensor {
+    let (table, indices) = (rows.table, rows.indices)
+    var y = try table.detached.linear(weight.detached, bias: bias?.detached).take(indices)
+    y.chosenRows = nil
+    guard let tape else { return y }
+    let size = [table.shape[0], weight.shape[0]]
+    let pullback = table.linearPullback(weight, bias, nil, y)
+    return try tape.record(
+      y, from: [self, weight] + (bias.map { [$0] } ?? []),
+      pullback: linearPullback(weight, bias, nil, y), past: table
+    ) { dy in
+      try pullback(
+        try Tensor.zeros(size, on: dy.device).indexAdd(indices, dy, axis: 0))
+    }
   }
 
   private func linearPullback(

@@ -85,12 +85,22 @@ extension Tensor {
         .value, operation: "permuted",
         "\(order) is no order of the \(rank) axes of shape \(shape); name each exactly once")
     }
-    let out = viewed(operand.layout.permuted(order))
-    guard let tape = try Tape.watching(self) else { return out }
+    var out = viewed(operand.layout.permuted(order))
+    if let tape = try Tape.watching(self) {
+      out = try tape.record(out, from: [self], pullback: Self.permutedBack(order))
+    }
+    if let chosenRows, order.last == rank - 1 {
+      out.chosenRows = ChosenRows(
+        table: chosenRows.table, indices: try chosenRows.indices.permuted(order.dropLast()))
+    }
+    return out
+  }
+
+  private static func permutedBack(_ order: [Int]) -> Tape.Pullback {
     var inverse = order
     for (position, axis) in order.enumerated() { inverse[axis] = position }
     let back = inverse
-    return try tape.record(out, from: [self]) { [try $0.permuted(back)] }
+    return { [try $0.permuted(back)] }
   }
 
   /// A view with two axes exchanged, the last two unless named.
