@@ -24,7 +24,7 @@ package struct BenchCase: Sendable {
   /// Whether it takes a processor too long; it runs where a GPU is among the devices, or by its full name.
   var isForGPUs = false
   /// Sets up on a device and returns what one run does; a run ends when the device has finished.
-  let prepare: @Sendable (Device) throws -> () throws -> Void
+  package let prepare: @Sendable (Device) throws -> () throws -> Void
 
   /// Operations for each byte that must move.
   var intensity: Double? {

@@ -1,4 +1,5 @@
 import Apus
+import ApusBenchmark
 import ApusOpenCL
 import ArgumentParser
 import Foundation
@@ -17,9 +18,11 @@ struct TuneCommand: ParsableCommand {
 
         apus tune --device opencl:0 --budget 60s
         apus tune --device opencl:0 --model mlp --input-shape 1,28,28 --batch-size 128
+        apus tune --device opencl:0 --benchmark lstm --budget 2m
         apus tune --device opencl:0 --reset
 
-      Without --model, operations of common sizes are tuned; with it, those of a training step of the model.
+      Without --model and --benchmark, operations of common sizes are tuned; with one, those of a training
+      step of the model, or of the cases of `apus bench` whose names contain the text.
       --filter takes a part of an operation's name: gemm, convolution, recurrence, softmax, reduce, transpose.
       """)
 
@@ -47,6 +50,9 @@ struct TuneCommand: ParsableCommand {
 
   @Option(help: "Classes, for --model.")
   var classes = 10
+
+  @Option(help: "Tune for the cases of `apus bench` whose name contains this; '' for all.")
+  var benchmark: String?
 
   @Option(help: "Tune only operations whose name contains this.")
   var filter: String?
@@ -78,14 +84,20 @@ struct TuneCommand: ParsableCommand {
     }
     let usual = TuningJob.usual(
       isChannelsLast: backend.prefersChannelsLast, isLarge: backend.description.kind == .gpu)
-    let jobs = try (model.map { try recorded($0, on: backend) } ?? usual).filter { job in
+    if model != nil && benchmark != nil {
+      throw ApusError(.value, operation: "tune", "give --model or --benchmark, not both")
+    }
+    let chosen =
+      try model.map { try recorded(model: $0, on: backend) }
+      ?? benchmark.map { try recorded(benchmark: $0, on: backend) } ?? usual
+    let jobs = chosen.filter { job in
       filter.map { job.name.localizedCaseInsensitiveContains($0) } ?? true
     }
     if jobs.isEmpty {
       throw ApusError(
         .value, operation: "tune",
         "nothing to tune is called '\(filter ?? "")'; names are "
-          + Set(usual.map(\.name)).sorted().joined(separator: ", "))
+          + Set(chosen.map(\.name)).sorted().joined(separator: ", "))
     }
     let (outcomes, done) = try search(backend, jobs)
     if json {
@@ -133,7 +145,7 @@ struct TuneCommand: ParsableCommand {
   }
 
   /// The operations of a training step.
-  private func recorded(_ model: String, on backend: OpenCLBackend) throws -> [TuningJob] {
+  private func recorded(model: String, on backend: OpenCLBackend) throws -> [TuningJob] {
     let shape = try inputShape.split(separator: ",").map { text in
       guard let extent = Int(text.trimmingCharacters(in: .whitespaces)), extent > 0 else {
         throw ApusError(
@@ -154,6 +166,20 @@ struct TuneCommand: ParsableCommand {
     _ = try valueAndGradients(of: graph.parameters(), key: RandomKey(2)) { context in
       try crossEntropy(graph(x, context), y)
     }
+    return recorder.jobs
+  }
+
+  /// The operations of one run of benchmark cases.
+  private func recorded(benchmark: String, on backend: OpenCLBackend) throws -> [TuningJob] {
+    let cases = BenchCase.cases(matching: benchmark, hasGPU: backend.description.kind == .gpu)
+    if cases.isEmpty {
+      throw ApusError(
+        .value, operation: "tune",
+        "no benchmark case's name contains '\(benchmark)'; there are "
+          + BenchCase.all.map(\.name).joined(separator: ", "))
+    }
+    let recorder = JobRecorder(backend)
+    for test in cases { try test.prepare(Device(recorder))() }
     return recorder.jobs
   }
 

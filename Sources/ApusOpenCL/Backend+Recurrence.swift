@@ -245,8 +245,10 @@ extension OpenCLBackend {
     // Two blocks for each work-item: one may be left to another that is late, and few are counted.
     let usualEach = (panels + 2 * compute - 1) / (2 * compute)
     let canTeam = compute > 1 && panels > 1 && rows <= 48
+    // Forward, the cells of a step give the others time to come, and more rows than that gain.
+    let fewRows = (byGates ? 24 : 8) * compute
     let isTeam =
-      canTeam && rows < 8 * compute && rows * width * width * Int(r.gates) >= 1 << 15
+      canTeam && rows < fewRows && rows * width * width * Int(r.gates) >= 1 << 15
     // Panels of a block for a team; 0 for parts of the rows.
     let choice = tuned(
       TuningKey(
