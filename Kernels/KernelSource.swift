@@ -25,7 +25,9 @@ public enum KernelSource {
   public static var gemmCPU: [UInt8] { PackageResources.gemm_cpu_cl }
   public static var gemmVector: [UInt8] { PackageResources.gemm_vector_cl }
   public static var gemmGPU: [UInt8] { PackageResources.gemm_gpu_cl }
-  /// Places in a tile; precedes the files that share tiles in local memory.
+  /// Products by tensor cores.
+  public static var gemmTensor: [UInt8] { PackageResources.gemm_tensor_cl }
+  /// Places in a tile and loads of quads; precedes the files that share tiles in local memory.
   public static var tilesGPU: [UInt8] { PackageResources.tiles_gpu_cl }
   /// What both kinds of convolutions share; precedes them.
   public static var convolution: [UInt8] { PackageResources.convolution_cl }

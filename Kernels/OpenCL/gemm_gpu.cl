@@ -27,17 +27,6 @@
 // A padded row of local memory keeps quads aligned and spreads columns over banks.
 #define PITCH (TILE + 4)
 
-// Up to `count` elements `step` apart, the others 0.
-inline float4 load_quad(global const float *p, int step, int count, int is_aligned) {
-  if (is_aligned && count >= 4) return *(global const float4 *)p;
-  float4 quad = (float4)(0.0f);
-  if (count > 0) quad.x = p[0];
-  if (count > 1) quad.y = p[step];
-  if (count > 2) quad.z = p[2 * step];
-  if (count > 3) quad.w = p[3 * step];
-  return quad;
-}
-
 // The item's quad of a slice at depth `k` of an operand whose tile begins at `p`: `lines` rows of S
 // or columns of V are left.
 inline float4 fetch(

@@ -51,6 +51,8 @@ package struct Conformance {
     try device.enqueue(trial.operation, inputs.map(\.operand), fused.map(\.operand))
     try device.compose(
       Command(trial.operation, inputs: inputs.map(\.operand), outputs: composed.map(\.operand)))
+    let tolerance = tolerance.fitting(
+      device.matrixPrecision, where: trial.operation.isComposedOfProducts)
     for (i, (a, b)) in zip(fused, composed).enumerated() {
       compare(
         try a.decode(try a.download(from: device)), try b.decode(try b.download(from: device)),
@@ -68,6 +70,8 @@ package struct Conformance {
     let again = try emptyOutputs(trial, placement, on: device)
     try device.enqueue(trial.operation, inputs.map(\.operand), outputs.map(\.operand))
     try device.enqueue(trial.operation, inputs.map(\.operand), again.map(\.operand))
+    let tolerance = tolerance.fitting(
+      device.matrixPrecision, where: trial.operation.hasProducts)
     for (i, output) in outputs.enumerated() {
       let bytes = try output.download(from: device)
       if output.isGuardBroken(in: bytes) {

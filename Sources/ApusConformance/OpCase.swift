@@ -15,6 +15,9 @@ package struct OpCase: Sendable {
     self.trials = trials
   }
 
+  /// Whether the device's precision of products concerns it, or its composed body.
+  package var hasProducts: Bool { trials.contains { $0.operation.isComposedOfProducts } }
+
   package var isFused: Bool { trials.contains { $0.operation.isFused } }
 
   package static let all: [OpCase] =
@@ -49,7 +52,7 @@ package struct Tolerance: Sendable {
   package let limit: Double
   package let reason: String
 
-  static let exact = Tolerance(limit: 0, reason: "moves or chooses values, or rounds once")
+  package static let exact = Tolerance(limit: 0, reason: "moves or chooses values, or rounds once")
 
   /// Units in the last place that OpenCL 1.2 (section 7.4) allows the built-in function.
   static func ulps(_ count: Double) -> Tolerance {
@@ -60,6 +63,15 @@ package struct Tolerance: Sendable {
 
   static func rounding(_ limit: Double, _ reason: String) -> Tolerance {
     Tolerance(limit: limit, reason: reason)
+  }
+
+  /// For a device whose products round their operands. Each product errs by twice the unit roundoff; the sum
+  /// of many errs like its root, which the scale of a trial has, and by more where activations are steep.
+  package func fitting(_ precision: MatrixPrecision, where hasProducts: Bool) -> Tolerance {
+    guard precision != .float32, hasProducts else { return self }
+    return Tolerance(
+      limit: limit + 8 * precision.unitRoundoff,
+      reason: reason + "; operands of products rounded to \(precision.rawValue)")
   }
 
   static let smallestNormal = Double(Float.leastNormalMagnitude)

@@ -76,8 +76,17 @@ package struct SelfTest {
     return Row(
       operation: opCase.name, dtype: types, verdict: verdict,
       error: verdict == .unsupported || !result.worst.isFinite ? nil : result.worst,
-      allowed: opCase.tolerance.limit, trials: opCase.trials.count,
+      allowed: allowed(opCase), trials: opCase.trials.count,
       problems: verdict == .unsupported ? [] : Array(result.problems.prefix(4)))
+  }
+
+  private func allowed(_ opCase: OpCase) -> Double {
+    opCase.tolerance.fitting(
+      device.matrixPrecision,
+      where: opCase.trials.contains {
+        $0.operation.hasProducts || $0.operation.isComposedOfProducts
+      }
+    ).limit
   }
 
   private mutating func blame(_ opCase: OpCase) -> Verdict {

@@ -9,6 +9,12 @@ public protocol Backend: AnyObject, Sendable {
   /// Whether convolutions run best when channels lie next to each other in memory (`NHWC`). Layers
   /// see `[N, C, H, W]` either way; the strides say the rest.
   var prefersChannelsLast: Bool { get }
+  /// How exactly products of matrices are computed.
+  var matrixPrecision: MatrixPrecision { get }
+  /// Computes the products of commands enqueued from now on in a precision.
+  /// - Throws: `ApusError` where the device cannot, or was found to compute wrongly in it; the precision
+  ///   is then as before. There is never a silent fallback.
+  func setMatrixPrecision(_ precision: MatrixPrecision) throws
 
   /// The most memory that storages, and what the pool keeps for reuse, may take together; nil for what
   /// the device has. What is kept is given back before a request is refused.
@@ -78,6 +84,15 @@ public struct DeviceCounters: Sendable, Hashable {
 
 extension Backend {
   public var prefersChannelsLast: Bool { false }
+  public var matrixPrecision: MatrixPrecision { .float32 }
+
+  public func setMatrixPrecision(_ precision: MatrixPrecision) throws {
+    guard precision != .float32 else { return }
+    throw ApusError.missing(
+      precision, on: info.name,
+      "that takes inline PTX on an NVIDIA GPU of compute capability 8.0 or higher, which this is not"
+    )
+  }
 
   /// A temporary `[N, C, H, W]` in the memory order that convolutions of this device prefer.
   public func featureMap(_ shape: [Int], _ dtype: DType = .float32) throws -> Operand {

@@ -17,6 +17,22 @@ public final class Device: Sendable, Hashable, CustomStringConvertible {
   /// the limit.
   public func limitMemory(to byteCount: Int?) { backend.limitMemory(to: byteCount) }
 
+  /// How exactly products of matrices are computed; true `float32` unless asked otherwise.
+  public var matrixPrecision: MatrixPrecision { backend.matrixPrecision }
+
+  /// Computes products of matrices in a precision from now on, in exchange for speed.
+  ///
+  /// ```swift
+  /// let device = try Devices.named("opencl:0")
+  /// try device.setMatrixPrecision(.tf32)
+  /// ```
+  ///
+  /// Before it agrees, the device compares small products with the reference.
+  /// - Throws: `ApusError` where the device cannot, naming what is missing; nothing has changed then.
+  public func setMatrixPrecision(_ precision: MatrixPrecision) throws {
+    try backend.setMatrixPrecision(precision)
+  }
+
   /// Waits until all work enqueued so far is done.
   /// - Throws: `ApusError` of the first failure among that work.
   public func synchronize() throws { try backend.synchronize() }

@@ -7,6 +7,10 @@ extension ForwardingBackend {
   package var info: DeviceInfo { target.info }
   package var counters: DeviceCounters { target.counters }
   package var prefersChannelsLast: Bool { target.prefersChannelsLast }
+  package var matrixPrecision: MatrixPrecision { target.matrixPrecision }
+  package func setMatrixPrecision(_ precision: MatrixPrecision) throws {
+    try target.setMatrixPrecision(precision)
+  }
   package func limitMemory(to byteCount: Int?) { target.limitMemory(to: byteCount) }
   package func allocate(byteCount: Int) throws -> Storage {
     try target.allocate(byteCount: byteCount)

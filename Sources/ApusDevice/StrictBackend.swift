@@ -23,6 +23,10 @@ public final class StrictBackend: Backend {
   public var info: DeviceInfo { target.info }
   public var counters: DeviceCounters { target.counters }
   public var prefersChannelsLast: Bool { target.prefersChannelsLast }
+  public var matrixPrecision: MatrixPrecision { target.matrixPrecision }
+  public func setMatrixPrecision(_ precision: MatrixPrecision) throws {
+    try order.withLock { _ in try target.setMatrixPrecision(precision) }
+  }
   public func limitMemory(to byteCount: Int?) { target.limitMemory(to: byteCount) }
   public func allocate(byteCount: Int) throws -> Storage {
     try target.allocate(byteCount: byteCount)

@@ -56,6 +56,13 @@ public struct OpenCLDeviceDescription: Sendable, Encodable {
   public let hasUnifiedMemory: Bool
   /// Whether `asm` with PTX compiles, by trying; tensor cores are reached that way. Known for GPUs alone.
   public let hasInlinePTX: Bool
+  /// Of an NVIDIA GPU, such as 9.0; nil where the driver does not say.
+  public let computeCapability: ComputeCapability?
+
+  /// The version of an NVIDIA GPU's abilities.
+  public struct ComputeCapability: Sendable, Encodable, Hashable {
+    public let major, minor: Int
+  }
 
   init(
     _ found: DiscoveredDevice, kind wanted: Kind? = nil, limits: OpenCLLimits = OpenCLLimits()
@@ -101,6 +108,15 @@ public struct OpenCLDeviceDescription: Sendable, Encodable {
     let isCPU = found.type & cl_device_type(CL_DEVICE_TYPE_CPU) != 0
     let isGPU = found.type & cl_device_type(CL_DEVICE_TYPE_GPU) != 0
     hasInlinePTX = isGPU && compilesInlinePTX(device)
+    // CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV and its minor.
+    let capability = [cl_int(0x4000), 0x4001].map { deviceNumber(device, $0, as: cl_uint.self) }
+    if extensions.contains("cl_nv_device_attribute_query"), let major = capability[0],
+      let minor = capability[1]
+    {
+      computeCapability = ComputeCapability(major: Int(major), minor: Int(minor))
+    } else {
+      computeCapability = nil
+    }
     let forced = try wanted ?? Self.override()
     // Groups of 16 x 16 and 256 work-items, and two tiles of 16 x 128 numbers.
     let suitsGPUKernels =

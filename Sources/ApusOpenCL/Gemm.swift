@@ -72,13 +72,17 @@ extension OpenCLBackend {
   private func multiply(
     _ problem: GemmProblem, _ a: cl_mem, _ b: cl_mem, _ bias: cl_mem, _ out: cl_mem
   ) throws {
-    let choice = tuned(problem.tuningKey) { GemmPlan.candidates(problem, on: description) }
-    let plan = GemmPlan(problem, on: description, choice: choice.flatMap(GemmChoice.init))
+    let precision = matrixPrecision
+    let choice = tuned(problem.tuningKey(precision)) {
+      GemmPlan.candidates(problem, on: description, precision: precision)
+    }
+    let plan = GemmPlan(
+      problem, on: description, precision: precision, choice: choice.flatMap(GemmChoice.init))
     try multiply(problem, plan, a, b, bias, out)
   }
 
   /// By a given plan.
-  private func multiply(
+  func multiply(
     _ problem: GemmProblem, _ plan: GemmPlan, _ a: cl_mem, _ b: cl_mem, _ bias: cl_mem,
     _ out: cl_mem
   ) throws {

@@ -58,11 +58,14 @@ struct GemmPlan {
 extension GemmPlan {
   /// - Parameter choice: What a tuner found to be faster than the usual plan; one that does not suit
   ///   counts as none.
-  init(_ problem: GemmProblem, on device: OpenCLDeviceDescription, choice: GemmChoice? = nil) {
-    if let choice, let plan = GemmPlan(tuned: problem, on: device, choice) {
+  init(
+    _ problem: GemmProblem, on device: OpenCLDeviceDescription,
+    precision: MatrixPrecision = .float32, choice: GemmChoice? = nil
+  ) {
+    if let choice, let plan = GemmPlan(tuned: problem, on: device, precision, choice) {
       self = plan
     } else if device.kind == .gpu {
-      self.init(gpu: problem, on: device)
+      self.init(gpu: problem, on: device, precision)
     } else if problem.m == 1 || problem.n == 1 {
       self.init(vector: problem, on: device)
     } else {
@@ -71,10 +74,11 @@ extension GemmPlan {
   }
 
   private init?(
-    tuned problem: GemmProblem, on device: OpenCLDeviceDescription, _ choice: GemmChoice
+    tuned problem: GemmProblem, on device: OpenCLDeviceDescription, _ precision: MatrixPrecision,
+    _ choice: GemmChoice
   ) {
     if device.kind == .gpu {
-      self.init(gpu: problem, on: device, choice: choice)
+      self.init(gpu: problem, on: device, precision, choice: choice)
     } else if problem.m > 1 && problem.n > 1 {
       self.init(cpu: problem, on: device, choice: choice)
     } else {
@@ -83,16 +87,16 @@ extension GemmPlan {
   }
 
   /// What a tuner may choose from, the most promising first.
-  static func candidates(_ problem: GemmProblem, on device: OpenCLDeviceDescription)
-    -> [TuningCandidate]
-  {
+  static func candidates(
+    _ problem: GemmProblem, on device: OpenCLDeviceDescription, precision: MatrixPrecision
+  ) -> [TuningCandidate] {
     let choices =
       device.kind == .gpu
-      ? candidates(gpu: problem)
+      ? candidates(gpu: problem, precision)
       : problem.m > 1 && problem.n > 1 ? candidates(cpu: problem, on: device) : []
-    let usual = GemmPlan(problem, on: device)
+    let usual = GemmPlan(problem, on: device, precision: precision)
     return choices.compactMap { choice in
-      let plan = GemmPlan(problem, on: device, choice: choice)
+      let plan = GemmPlan(problem, on: device, precision: precision, choice: choice)
       if plan.isSame(as: usual) { return nil }
       return TuningCandidate(
         choice.numbers,
@@ -133,13 +137,14 @@ extension GemmChoice {
 }
 
 extension GemmProblem {
-  /// What decides which plan is the fastest: extents, and how the operands lie.
-  var tuningKey: TuningKey {
+  /// What decides which plan is the fastest: extents, how the operands lie, and the precision.
+  func tuningKey(_ precision: MatrixPrecision) -> TuningKey {
     func order(_ view: MatrixView) -> Int {
       (view.columnStep == 1 ? 0 : view.rowStep == 1 ? 1 : 2)
         + (max(view.rowStep, view.columnStep) % 1024 == 0 ? 4 : 0)
     }
     return TuningKey(
-      operation: "gemm", sizes: [m, n, k, batch, order(s), order(v), order(out)])
+      operation: precision == .float32 ? "gemm" : "gemm-\(precision.rawValue)",
+      sizes: [m, n, k, batch, order(s), order(v), order(out)])
   }
 }

@@ -16,6 +16,8 @@ enum KernelProgram: Int, CaseIterable {
   case depthwisePlanes3, depthwisePlanes5
   // Other ways for GPU kinds, which a tuner may choose: tiles by warps, work-groups of 256.
   case gemmWarps64, gemmWarps128, convolutionWarps, rowsWide, rowsRestWide, reduceWide
+  // Products by tensor cores, for GPU kinds.
+  case gemmTF32x64, gemmTF32x128, gemmBFloat16x64, gemmBFloat16x128
 
   var name: String { "\(self)" }
 
@@ -76,6 +78,18 @@ enum KernelProgram: Int, CaseIterable {
         .layer_norm_backward_wide,
       ]) + KernelSource.rows
     case .reduceWide: Self.wide([.reduce_rows_float_wide]) + KernelSource.reduce
+    case .gemmTF32x64: Self.gemmTensor(tile: 64, isBFloat16: false)
+    case .gemmTF32x128: Self.gemmTensor(tile: 128, isBFloat16: false)
+    case .gemmBFloat16x64: Self.gemmTensor(tile: 64, isBFloat16: true)
+    case .gemmBFloat16x128: Self.gemmTensor(tile: 128, isBFloat16: true)
+    }
+  }
+
+  /// Whether its kernels multiply by tensor cores.
+  var usesTensorCores: Bool {
+    switch self {
+    case .gemmTF32x64, .gemmTF32x128, .gemmBFloat16x64, .gemmBFloat16x128: true
+    default: false
     }
   }
 
@@ -99,6 +113,11 @@ enum KernelProgram: Int, CaseIterable {
       byWarps ? "#define WARPS 1\n#define gemm_shared_\(tile) gemm_warps_\(tile)\n" : ""
     return Array("#define TILE \(tile)\n\(warps)".utf8) + KernelSource.functions
       + KernelSource.gemm + KernelSource.tilesGPU + KernelSource.gemmGPU
+  }
+
+  private static func gemmTensor(tile: Int, isBFloat16: Bool) -> [UInt8] {
+    Array("#define TILE \(tile)\n#define BFLOAT16 \(isBFloat16 ? 1 : 0)\n".utf8)
+      + KernelSource.functions + KernelSource.gemm + KernelSource.tilesGPU + KernelSource.gemmTensor
   }
 
   /// Work-groups of 256, under the kernels' other names.
@@ -162,6 +181,8 @@ enum KernelID: Int, CaseIterable {
   case gemm_warps_64, gemm_warps_128, conv_warps
   case softmax_wide, softmax_backward_wide, cross_entropy_wide, layer_norm_wide
   case layer_norm_backward_wide, reduce_rows_float_wide
+  // gemm_tensor.cl
+  case gemm_tf32_64, gemm_tf32_128, gemm_bfloat16_64, gemm_bfloat16_128
 
   var name: String { "\(self)" }
 
@@ -182,6 +203,10 @@ enum KernelID: Int, CaseIterable {
     case .softmax_wide, .softmax_backward_wide, .cross_entropy_wide: return .rowsWide
     case .layer_norm_wide, .layer_norm_backward_wide: return .rowsRestWide
     case .reduce_rows_float_wide: return .reduceWide
+    case .gemm_tf32_64: return .gemmTF32x64
+    case .gemm_tf32_128: return .gemmTF32x128
+    case .gemm_bfloat16_64: return .gemmBFloat16x64
+    case .gemm_bfloat16_128: return .gemmBFloat16x128
     default: break
     }
     if position <= Self.select_8.rawValue { return .elementwiseRest }

@@ -1,6 +1,7 @@
 import ApusDevice
 import COpenCL
 import Foundation
+import Synchronization
 
 /// A device of an installed OpenCL platform, computing with the kernels under `Kernels/OpenCL`.
 ///
@@ -14,6 +15,7 @@ public final class OpenCLBackend: Backend {
   /// What the tuner found on this device.
   package let tuning: TuningTable
   let lightTuner: LightTuner?
+  let precisions = Mutex(MatrixPrecisions())
 
   /// Opens device `index` in the order of ``devices()``: GPUs first.
   /// - Parameters:
@@ -24,10 +26,21 @@ public final class OpenCLBackend: Backend {
   ///   - optimizes: Whether the driver's compiler optimises; without, a driver whose optimiser is wrong
   ///     computes right.
   /// - Throws: `ApusError` when there is no platform, no device, or fewer devices.
-  public init(
+  public convenience init(
     index: Int = 0, kind: OpenCLDeviceDescription.Kind? = nil, optimizes: Bool = true,
     limits: OpenCLLimits = OpenCLLimits(), cacheFolder: String? = nil,
     tunesLightly: Bool = OpenCLBackend.tunesLightly
+  ) throws {
+    try self.init(
+      index: index, kind: kind, optimizes: optimizes, limits: limits, cacheFolder: cacheFolder,
+      tunesLightly: tunesLightly, tensorCores: TensorCores.ofEnvironment)
+  }
+
+  /// The same, where a test says by what products below float32 are computed.
+  package init(
+    index: Int = 0, kind: OpenCLDeviceDescription.Kind? = nil, optimizes: Bool = true,
+    limits: OpenCLLimits = OpenCLLimits(), cacheFolder: String? = nil, tunesLightly: Bool = false,
+    tensorCores: TensorCores
   ) throws {
     let found = try discoverDevices()
     guard found.indices.contains(index) else {
@@ -39,7 +52,8 @@ public final class OpenCLBackend: Backend {
     }
     let cache = ProgramCache(root: cacheFolder)
     runtime = try Runtime(
-      found[index], kind: kind, optimizes: optimizes, limits: limits, cache: cache)
+      found[index], kind: kind, optimizes: optimizes, limits: limits, cache: cache,
+      tensorCores: tensorCores)
     description = runtime.description
     tuning = TuningTable(description, beside: cache)
     lightTuner = tunesLightly ? LightTuner() : nil

@@ -24,6 +24,7 @@ final class Runtime: @unchecked Sendable {
   private var chainFailure: (any Error)?
   /// What the driver is made to answer to everything from now on, in tests of a device that fails.
   private var injectedStatus: cl_int = CL_SUCCESS
+  let tensorCores: TensorCores
   private var launchCount = 0
   private var synchronizationCount = 0
 
@@ -31,8 +32,10 @@ final class Runtime: @unchecked Sendable {
 
   init(
     _ found: DiscoveredDevice, kind: OpenCLDeviceDescription.Kind? = nil, optimizes: Bool = true,
-    limits: OpenCLLimits = OpenCLLimits(), cache: ProgramCache = ProgramCache()
+    limits: OpenCLLimits = OpenCLLimits(), cache: ProgramCache = ProgramCache(),
+    tensorCores: TensorCores = .own
   ) throws {
+    self.tensorCores = tensorCores
     description = try OpenCLDeviceDescription(found, kind: kind, limits: limits)
     device = found.device
     var status: cl_int = 0
@@ -349,12 +352,16 @@ final class Runtime: @unchecked Sendable {
     if let built = programs[owner.rawValue] {
       program = built
     } else {
-      program = try builder.build(name: owner.name, source: owner.source, options: "")
+      program = try builder.build(name: owner.name, source: owner.source, options: options(owner))
       programs[owner.rawValue] = program
     }
     let object = try makeKernel(program, id.name)
     kernels[id.rawValue] = object
     return object
+  }
+
+  private func options(_ program: KernelProgram) -> String {
+    program.usesTensorCores && tensorCores == .emulated ? "-DAPUS_EMULATE_MMA=1" : ""
   }
 
   private func makeKernel(_ program: cl_program, _ name: String) throws -> cl_kernel {

@@ -17,6 +17,19 @@ import Testing
     expectNone(conformance.problems)
   }
 
+  /// The same of kernels for tensor cores: whatever has to do with products, within wider limits.
+  @Test(arguments: DeviceUnderTest.rounding, OpCase.chosen.filter(\.hasProducts))
+  func agreesBelowFloat32(device: DeviceUnderTest, opCase: OpCase) throws {
+    try device.backend.setMatrixPrecision(device.precision)
+    var conformance = Conformance(device.backend)
+    conformance.check(opCase)
+    if opCase.isFused { conformance.checkComposition(opCase) }
+    expectNone(conformance.problems)
+    // Limits that nothing comes near would find nothing.
+    let widened = Tolerance.exact.fitting(device.precision, where: true).limit
+    #expect(conformance.worst > widened / 100 || opCase.trials.isEmpty)
+  }
+
   @Test(arguments: DeviceUnderTest.all, OpCase.chosen.filter(\.isFused))
   func fusedIsComposed(device: DeviceUnderTest, opCase: OpCase) {
     var conformance = Conformance(device.backend)

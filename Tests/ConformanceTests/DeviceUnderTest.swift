@@ -9,6 +9,7 @@ import Testing
 struct DeviceUnderTest: Sendable, CustomTestStringConvertible {
   let name: String
   let backend: any Backend
+  var precision = MatrixPrecision.float32
 
   var testDescription: String { name }
 
@@ -30,6 +31,16 @@ struct DeviceUnderTest: Sendable, CustomTestStringConvertible {
 
   // Made at one moment, before any test runs: making it changes the environment.
   private static let both = (open(), open())
+
+  /// The kernels for tensor cores, emulated, on the first OpenCL device.
+  static let rounding: [DeviceUnderTest] = [MatrixPrecision.tf32, .bfloat16].compactMap {
+    precision in
+    let name = "opencl:0 gpu kernels \(precision.rawValue)"
+    guard selection?.contains(name) != false,
+      let device = try? OpenCLBackend(kind: .gpu, tensorCores: .emulated)
+    else { return nil }
+    return DeviceUnderTest(name: name, backend: device, precision: precision)
+  }
 
   private static func open() -> [Result<DeviceUnderTest, any Error>] {
     var result: [Result<DeviceUnderTest, any Error>] = []

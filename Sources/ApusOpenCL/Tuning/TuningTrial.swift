@@ -105,16 +105,21 @@ struct TuningTrial {
     return try outputs.filter { $0.dtype == .float32 }.map { try Self.download($0, from: backend) }
   }
 
-  /// Roundings grow with the sums that they are part of; a wrong term is larger by far.
-  private static func limit(_ values: [Float]) -> Float {
-    values.reduce(0) { max($0, abs($1)) } * 2e-5 + 1e-7
+  /// Roundings grow with the sums that they are part of; a wrong term is larger by far. Operands that are
+  /// rounded err in a sum of `n` products, each within ±1, like the root of `n`.
+  private func limit(_ values: [Float]) -> Float {
+    let largest = values.reduce(0) { max($0, abs($1)) }
+    let usual = largest * 2e-5 + 1e-7
+    guard job.operation.hasProducts, backend.matrixPrecision != .float32 else { return usual }
+    let terms = Float(job.work / max(job.outputs[0].layout.count, 1)).squareRoot()
+    return usual + 2 * Float(backend.matrixPrecision.unitRoundoff) * (largest + terms)
   }
 
   func agreesWithReference(_ results: [[Float]]) -> Bool {
     let floats = zip(outputs, expected).filter { $0.0.dtype == .float32 }.map(\.1)
     return zip(results, floats).allSatisfy { result, expected in
       guard let expected else { return true }
-      let limit = Self.limit(expected.values)
+      let limit = limit(expected.values)
       var position = 0
       return expected.layout.offsets.allSatisfy { offset in
         defer { position += 1 }
@@ -125,7 +130,7 @@ struct TuningTrial {
 
   func agree(_ results: [[Float]], _ usual: [[Float]]) -> Bool {
     zip(results, usual).allSatisfy { result, usual in
-      let limit = 2 * Self.limit(usual.filter(\.isFinite))
+      let limit = 2 * limit(usual.filter(\.isFinite))
       return zip(result, usual).allSatisfy { abs($0 - $1) <= limit || ($0.isNaN && $1.isNaN) }
     }
   }
