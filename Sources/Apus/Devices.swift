@@ -54,6 +54,29 @@ public enum Devices {
     )
   }
 
+  /// The best device that computes matrix products in a precision, and why: below `float32` the first
+  /// that can.
+  /// - Throws: `ApusError` where none can, with what the last one lacks.
+  public static func automatic(_ precision: MatrixPrecision) throws -> (
+    device: Device, reason: String
+  ) {
+    if precision == .float32 { return try automatic() }
+    // GPUs come first among OpenCL devices.
+    let names = ["cpu"] + ((try? OpenCLBackend.devices()) ?? []).map(\.name)
+    var failure: ApusError?
+    for name in names {
+      let device = try named(name)
+      do {
+        try device.setMatrixPrecision(precision)
+        return (device, "the first device that computes products in \(precision.rawValue)")
+      } catch let error as ApusError { failure = error }
+    }
+    throw ApusError(
+      .device, operation: "precision",
+      "none of \(names.joined(separator: ", ")) computes matrix products in \(precision.rawValue). "
+        + (failure?.message ?? ""))
+  }
+
   /// What each device of this machine says of itself. OpenCL devices are missing where there is no
   /// platform; ``openCLProblem()`` tells why.
   public static func list() throws -> [DeviceInfo] {

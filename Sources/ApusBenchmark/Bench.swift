@@ -25,7 +25,12 @@ package struct Bench {
     try meter.measure(.flops(1))
     try meter.measure(.bytes(1))
     report.note(meter)
-    for device in devices { report.versions[device.name] = device.info.driver }
+    for device in devices {
+      let precision = device.matrixPrecision
+      report.versions[device.name] =
+        device.info.driver
+        + (precision == .float32 ? "" : ", matrix products in \(precision.rawValue)")
+    }
     for peer in peers { report.versions[peer.name] = peer.version }
     for test in cases { try measure(test, devices, peers, meter, into: &report) }
     if let apus { try measureFirstStep(apus, devices, into: &report) }
@@ -109,6 +114,7 @@ package struct Bench {
         process.arguments = [
           "train", "--data", "digits", "--model", "mlp", "--device", device.name, "--epochs", "1",
           "--batch-size", "4096", "--quiet", "--output", folder.path + "/model.safetensors",
+          "--precision", device.matrixPrecision.rawValue,
         ]
         let start = DispatchTime.now().uptimeNanoseconds
         try process.run()

@@ -25,6 +25,8 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Devices, separated by commas; the first is what the others are compared with.")
   var device = "cpu,opencl"
 
+  @OptionGroup var products: PrecisionOptions
+
   @OptionGroup var memory: MemoryOptions
 
   @Option(help: "Only cases whose name contains this.")
@@ -69,7 +71,7 @@ struct BenchCommand: ParsableCommand {
       throw ApusError(
         .value, operation: "bench", "--device names no device; try --device cpu,opencl")
     }
-    let devices = try names.map { memory.limited(try Devices.named($0)) }
+    let devices = try names.map { memory.limited(try products.set(on: Devices.named($0))) }
     let chosen = BenchCase.cases(
       matching: filter, hasGPU: devices.contains { $0.info.kind == .gpu })
     let timesFirstStep = firstStep && (filter.isEmpty || Bench.firstStep.contains(filter))

@@ -16,6 +16,7 @@ struct SelfTestCommand: ParsableCommand {
         apus selftest --device opencl:0                  everything, some minutes
         apus selftest --device opencl:0 --quick          small operands only
         apus selftest --device opencl:0 --filter softmax
+        apus selftest --device opencl:0 --precision tf32
 
       Verdicts: 'pass'; 'unsupported' for an element type that the device does not have; 'wrong driver'
       where the results become right when the driver compiles without optimisation (-cl-opt-disable);
@@ -59,7 +60,7 @@ struct SelfTestCommand: ParsableCommand {
       } ?? chosen
     let start = Date()
     var test = SelfTest(tested.backend) {
-      try Devices.unoptimized(tested.name).map(\.backend)
+      try Devices.unoptimized(tested.name).map { try device.products.set(on: $0).backend }
     }
     var rows: [SelfTest.Row] = []
     for (position, opCase) in cases.enumerated() {

@@ -2,19 +2,47 @@ import Apus
 import ArgumentParser
 import Foundation
 
+extension MatrixPrecision: ExpressibleByArgument {}
+
 /// `--device`, the same everywhere.
 struct DeviceOptions: ParsableArguments {
   @Option(help: "Where to compute: auto, cpu, opencl, opencl:N or reference.")
   var device = "auto"
 
+  @OptionGroup var products: PrecisionOptions
+
   @OptionGroup var memory: MemoryOptions
 
   /// Opens the device; for `auto` says on standard error what was chosen and why.
   func open(quiet: Bool) throws -> Device {
-    guard device == "auto" else { return memory.limited(try Devices.named(device)) }
-    let (chosen, reason) = try Devices.automatic()
+    guard device == "auto" else {
+      return memory.limited(try products.set(on: Devices.named(device)))
+    }
+    let (chosen, reason) = try Devices.automatic(products.precision)
     if !quiet { Console.note("device: \(chosen) (\(reason))") }
     return memory.limited(chosen)
+  }
+}
+
+/// `--precision`, the same everywhere.
+struct PrecisionOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "How exactly matrix products are computed.",
+      discussion: """
+        float32 is true float32, on every device. The others are faster on NVIDIA
+        GPUs of compute capability 8.0 or higher: tensor cores take operands that
+        are rounded to 10 bits of mantissa (tf32, off by 1/2048 at most) or 7 bits
+        (bfloat16, 1/256), and add in float32. That is for dense layers and the
+        input products of recurrent layers; convolutions and all else stay float32.
+        A device that cannot is an error, never another precision.
+        """))
+  var precision = MatrixPrecision.float32
+
+  /// The device, computing so.
+  func set(on device: Device) throws -> Device {
+    try device.setMatrixPrecision(precision)
+    return device
   }
 }
 

@@ -29,6 +29,8 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "The OpenCL device to tune: opencl or opencl:N.")
   var device = "opencl"
 
+  @OptionGroup var products: PrecisionOptions
+
   @Option(
     help: "How long to search: 60s, 2m, 500ms.",
     transform: { text in
@@ -71,7 +73,7 @@ struct TuneCommand: ParsableCommand {
   }
 
   func run() throws {
-    let opened = try Devices.named(device)
+    let opened = try products.set(on: Devices.named(device))
     guard let backend = opened.backend as? OpenCLBackend else {
       throw ApusError(
         .device, operation: "tune",

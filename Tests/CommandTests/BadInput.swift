@@ -180,6 +180,15 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     BadInput("train --data iris --output \(kept) --device quantum", names: "quantum", "opencl:N"),
     BadInput("train --data iris --output \(kept) --device opencl:99", names: "opencl:99"),
     BadInput("train --data iris --output \(kept) --device opencl:-1", names: "opencl:-1"),
+    BadInput(
+      "train --data iris --output \(kept) --device cpu --precision tf32", names: "'cpu'", "tf32",
+      "compute capability 8.0", "--precision float32"),
+    BadInput(
+      "evaluate --model nowhere --data iris --device reference --precision bfloat16",
+      names: "'reference'", "bfloat16", "--precision float32"),
+    BadInput(
+      "bench --device cpu --filter gemm-64 --precision tf32", names: "'cpu'", "--precision float32"),
+    BadInput("tune --device cpu --precision tf32", names: "'cpu'", "--precision float32"),
     BadInput("train --data iris --output .", names: "[.]", "directory"),
     BadInput("train --data iris --output no/m.safetensors", names: "no/m.safetensors"),
     BadInput("train --data iris --output /proc/m.safetensors", names: "/proc/m.safetensors"),

@@ -55,6 +55,10 @@ extension Doctor {
 
   private static let choices: [(String, String)] = [
     ("APUS_OPENCL_KIND", "kernels for this kind of device run, whatever the device is"),
+    (
+      "APUS_EMULATE_TENSOR_CORES",
+      "1 lets kernels for GPUs compute --precision tf32 and bfloat16 slowly, without tensor cores; for tests"
+    ),
     ("OCL_ICD_VENDORS", "only these OpenCL drivers are seen"),
     ("OCL_ICD_FILENAMES", "these OpenCL drivers are added"),
     ("POCL_DEVICES", "PoCL offers these devices"),
