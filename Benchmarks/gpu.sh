@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves and times an NVIDIA GPU: self test, tuning, then the cases beside PyTorch on CUDA, which computes
-# in true float32 as we do.
+# in true float32 as we do; last a product in TF32 beside PyTorch's.
 #
 #   Benchmarks/gpu.sh                     all of it, on a machine with Swift and the GPU
 #   Benchmarks/gpu.sh --build-only        build only, with what it needs, into Benchmarks/.build/gpu
@@ -89,5 +89,18 @@ for case in "${cases[@]}"; do
   "$apus" bench --device "$device" --filter "$case" --peers .build/peers-gpu --json "$@" \
     > "$output/gpu-tuned-$case.json"
 done
+# Products by tensor cores, beside PyTorch's in TF32, where the device has them.
+if "$apus" tune --device "$device" --precision tf32 --filter gemm --budget 30s; then
+  "$apus" selftest --device "$device" --precision tf32 --json > "$output/gpu-selftest-tf32.json" || failed=1
+  mkdir -p .build/peers-gpu-tf32
+  rm -f .build/peers-gpu-tf32/torch
+  if [ -x .build/peers-gpu/torch ]; then
+    printf '#!/bin/sh\nexec "%s" "%s/peers/peer_torch.py" "%s" tf32\n' "$python" "$PWD" "$peer" \
+      > .build/peers-gpu-tf32/torch
+    chmod +x .build/peers-gpu-tf32/torch
+  fi
+  "$apus" bench --device "$device" --precision tf32 --filter gemm-4096 --peers .build/peers-gpu-tf32 --json \
+    "$@" > "$output/gpu-tf32-gemm.json"
+fi
 "$python" peers/goals.py "$output" || failed=1
 exit "$failed"

@@ -43,4 +43,7 @@ APUS_TEST_LARGEST=17000 \
   APUS_TEST_CASES="convolution of,convolutionInputGradient of,convolutionWeightGradient of" \
   check 'ConformanceTests/agrees'
 APUS_TEST_LARGEST=150 check 'IndexErrorTests'
+# Kernels for tensor cores, their instructions emulated.
+APUS_TEST_DEVICES="opencl:0 gpu kernels tf32,opencl:0 gpu kernels bfloat16" APUS_TEST_LARGEST=4500 \
+  APUS_TEST_CASES="gemm,linear" check 'ConformanceTests/agreesBelowFloat32'
 echo "check-kernels: clean"

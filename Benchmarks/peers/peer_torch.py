@@ -1,9 +1,10 @@
 """PyTorch as a peer: reads 'NAME SECONDS' lines, answers each with a JSON list of milliseconds.
 
-    python3 peer_torch.py [cpu | cuda | cuda:N]
+    python3 peer_torch.py [cpu | cuda | cuda:N] [tf32]
 
 A case that this peer does not know is answered with an empty list. On CUDA products and convolutions are
-true float32 (TF32 is off), and cuDNN picks the fastest of its algorithms by trial.
+true float32 (TF32 is off unless asked for, and then on for products), and cuDNN picks the fastest of its
+algorithms by trial.
 """
 import json
 import re
@@ -18,7 +19,7 @@ IS_CUDA = DEVICE.type == "cuda"
 if IS_CUDA:
     if not torch.cuda.is_available():
         sys.exit("peer_torch: PyTorch finds no CUDA device here")
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = "tf32" in sys.argv[2:]
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
 torch.manual_seed(0)
@@ -255,7 +256,7 @@ def measure(body, seconds):
 
 introduction = {"name": "PyTorch", "version": torch.__version__}
 if IS_CUDA:
-    introduction["name"] = "PyTorch CUDA"
+    introduction["name"] = "PyTorch CUDA" + (" TF32" if "tf32" in sys.argv[2:] else "")
     introduction["card"] = torch.cuda.get_device_name(DEVICE)
 print(json.dumps(introduction), flush=True)
 for line in sys.stdin:

@@ -9,7 +9,8 @@ struct ListDevices: ParsableCommand {
     commandName: "devices", abstract: "List the devices of this machine.",
     discussion: """
       With --json, OpenCL devices come with all that their drivers say of them: limits, local memory,
-      vector widths, sub-groups, float16 and float64, integer dot products, unified memory, inline PTX.
+      vector widths, sub-groups, float16 and float64, integer dot products, unified memory, inline PTX,
+      compute capability.
       `apus doctor` tells why a device is missing.
       """)
 
