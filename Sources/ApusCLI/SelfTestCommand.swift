@@ -41,6 +41,7 @@ struct SelfTestCommand: ParsableCommand {
 
   private struct Outcome: Encodable {
     let device: DeviceInfo
+    let precision: MatrixPrecision
     let passed: Bool
     let seconds: Double
     let rows: [SelfTest.Row]
@@ -76,8 +77,8 @@ struct SelfTestCommand: ParsableCommand {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
       let outcome = Outcome(
-        device: tested.info, passed: failures.isEmpty, seconds: Date().timeIntervalSince(start),
-        rows: rows)
+        device: tested.info, precision: tested.matrixPrecision, passed: failures.isEmpty,
+        seconds: Date().timeIntervalSince(start), rows: rows)
       try Console.print(String(decoding: try encoder.encode(outcome), as: UTF8.self))
     } else {
       try printTable(rows, tested.info, Date().timeIntervalSince(start))

@@ -16,7 +16,11 @@ struct DeviceOptions: ParsableArguments {
   /// Opens the device; for `auto` says on standard error what was chosen and why.
   func open(quiet: Bool) throws -> Device {
     guard device == "auto" else {
-      return memory.limited(try products.set(on: Devices.named(device)))
+      let named = try products.set(on: Devices.named(device))
+      if !quiet && products.precision != .float32 {
+        Console.note("precision: \(named) computes products in \(products.precision.rawValue)")
+      }
+      return memory.limited(named)
     }
     let (chosen, reason) = try Devices.automatic(products.precision)
     if !quiet { Console.note("device: \(chosen) (\(reason))") }

@@ -55,7 +55,8 @@ public final class OpenCLBackend: Backend {
       found[index], kind: kind, optimizes: optimizes, limits: limits, cache: cache,
       tensorCores: tensorCores)
     description = runtime.description
-    tuning = TuningTable(description, beside: cache)
+    tuning = TuningTable(
+      description, beside: cache, isEmulated: tensorCores == .emulated)
     lightTuner = tunesLightly ? LightTuner() : nil
     info = Self.info(description, index: index)
   }

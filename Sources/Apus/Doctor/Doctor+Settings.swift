@@ -57,7 +57,7 @@ extension Doctor {
     ("APUS_OPENCL_KIND", "kernels for this kind of device run, whatever the device is"),
     (
       "APUS_EMULATE_TENSOR_CORES",
-      "1 lets kernels for GPUs compute --precision tf32 and bfloat16 slowly, without tensor cores; for tests"
+      "with 1, kernels for GPUs compute --precision tf32 and bfloat16 without tensor cores, slowly, for tests"
     ),
     ("OCL_ICD_VENDORS", "only these OpenCL drivers are seen"),
     ("OCL_ICD_FILENAMES", "these OpenCL drivers are added"),

@@ -28,13 +28,17 @@ package final class TuningTable: Sendable {
   /// Threads that are trying choices.
   private let scopes = Atomic<Int>(0)
 
-  /// `tuning` beside the folder of built programs.
-  init(_ description: OpenCLDeviceDescription, beside cache: ProgramCache) {
-    let identity = [
+  /// `tuning` beside the folder of built programs. What is found with emulated tensor cores has a file of its
+  /// own.
+  init(
+    _ description: OpenCLDeviceDescription, beside cache: ProgramCache, isEmulated: Bool = false
+  ) {
+    var identity = [
       description.name, description.vendor, description.driverVersion, description.platformName,
       description.platformVersion, description.kind.rawValue, "\(description.computeUnits)",
       "\(description.localMemory)",
     ]
+    if isEmulated { identity.append("emulated tensor cores") }
     let key = ProgramCache.key(identity.map { Array($0.utf8) })
     let folder = (cache.folder as NSString).deletingLastPathComponent
     path = "\(folder)/tuning/\(key).txt"
