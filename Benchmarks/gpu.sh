@@ -7,7 +7,7 @@
 #   Benchmarks/gpu.sh --no-build          the rest, on a machine without Swift that got that folder
 #
 # APUS_GPU_DEVICE names the device (opencl:0), APUS_PYTHON an interpreter with PyTorch, APUS_GPU_BUDGET the
-# time to tune (120s), APUS_GPU_OUTPUT where reports go (Benchmarks/results), APUS_PEER_DEVICE what
+# time to tune for each group of cases (60s), APUS_GPU_OUTPUT where reports go (Benchmarks/results), APUS_PEER_DEVICE what
 # PyTorch computes on (cuda). Other arguments go to `apus bench`.
 # Exit code 1 where the self test fails or a goal is missed.
 set -euo pipefail
@@ -84,8 +84,8 @@ for case in "${cases[@]}"; do
   "$apus" bench --device "$device" --filter "$case" --peers .build/peers-gpu --json "$@" \
     > "$output/gpu-default-$case.json"
 done
-"$apus" tune --device "$device" --budget "${APUS_GPU_BUDGET:-120s}"
 for case in "${cases[@]}"; do
+  "$apus" tune --device "$device" --benchmark "$case" --budget "${APUS_GPU_BUDGET:-60s}"
   "$apus" bench --device "$device" --filter "$case" --peers .build/peers-gpu --json "$@" \
     > "$output/gpu-tuned-$case.json"
 done

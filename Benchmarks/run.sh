@@ -21,4 +21,8 @@ else
   echo "bench: no PyTorch for '$python' (pip install torch, or set APUS_PYTHON); going on without" >&2
   rm -f .build/peers/torch
 fi
-exec ../.build/release/apus bench --peers .build/peers --output results --first-step "$@"
+case " $* " in
+  *" --output "*) ;;
+  *) set -- --output results "$@" ;;
+esac
+exec ../.build/release/apus bench --peers .build/peers --first-step "$@"

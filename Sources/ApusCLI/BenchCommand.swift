@@ -1,5 +1,6 @@
 import Apus
 import ApusBenchmark
+import ApusOpenCL
 import ArgumentParser
 import Foundation
 
@@ -88,8 +89,12 @@ struct BenchCommand: ParsableCommand {
     bench.seconds = seconds
     if Console.isTerminal || output != nil { bench.note = { Console.note($0) } }
     let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    let report = try bench.run(
+    var report = try bench.run(
       chosen, on: devices, beside: others, firstStepOf: timesFirstStep ? program : nil)
+    for device in devices {
+      let count = (device.backend as? OpenCLBackend)?.tuningCount ?? 0
+      if count > 0 { report.versions[device.name, default: ""] += ", \(count) tuned choices" }
+    }
     try publish(report, earlier)
     devices.forEach(memory.report)
   }

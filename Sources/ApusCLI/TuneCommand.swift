@@ -14,7 +14,8 @@ struct TuneCommand: ParsableCommand {
       changes of memory order than the estimated ones. Each candidate is first compared with the reference;
       then it is timed. One is kept only if it beats the usual way in turns, so nothing becomes slower. What
       is found is kept per device and driver beside the cache of kernels, and holds for every later run;
-      results then differ from untuned ones within rounding.
+      results then differ from untuned ones within rounding. A search that ran out of its budget goes on when
+      called again; what has been searched stays as it is.
 
         apus tune --device opencl:0 --budget 60s
         apus tune --device opencl:0 --model mlp --input-shape 1,28,28 --batch-size 128
@@ -58,6 +59,9 @@ struct TuneCommand: ParsableCommand {
 
   @Option(help: "Tune only operations whose name contains this.")
   var filter: String?
+
+  @Flag(help: "Search also where a search has come to its end before.")
+  var again = false
 
   @Flag(help: "Forget what was found on the device.")
   var reset = false
@@ -119,11 +123,13 @@ struct TuneCommand: ParsableCommand {
       ]
     }
     let head = ["operation", "size", "usual", "best", "kept", "tried", "wrong"]
-    try Console.print(Console.table([head] + rows))
+    if !rows.isEmpty { try Console.print(Console.table([head] + rows) + "\n") }
     let kept = outcomes.filter { $0.choice != nil }.count
     try Console.print(
-      "\n\(done) of \(jobs.count) operations tuned, \(kept) of \(outcomes.count) choices faster; \(backend.tuningPath) has "
-        + "\(backend.tuningCount) entries")
+      outcomes.isEmpty && done == jobs.count
+        ? "all \(done) operations were searched before; --again searches anew"
+        : "\(done) of \(jobs.count) operations tuned, \(kept) of \(outcomes.count) new choices faster")
+    try Console.print("\(backend.tuningPath) has \(backend.tuningCount) choices")
   }
 
   /// Shares what is left of the budget among what is left to do; small operations come first, for what
@@ -139,7 +145,8 @@ struct TuneCommand: ParsableCommand {
       let left = end.timeIntervalSinceNow
       if left <= 0 { break }
       if Console.isTerminal { Console.redraw("\(done + 1)/\(jobs.count) \(job.name)") }
-      outcomes += try tuner.tune(job, seconds: left / Double(jobs.count - done))
+      outcomes += try tuner.tune(
+        job, seconds: left / Double(jobs.count - done), again: again)
       done += 1
     }
     if Console.isTerminal { Console.redraw("") }

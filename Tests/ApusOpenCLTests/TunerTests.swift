@@ -37,6 +37,12 @@ import Testing
     #expect(winner(scaled(1.1)) == 0)
   }
 
+  @Test func finalistsAreTheFirstOfEquals() {
+    #expect(Tuner.finalists([]) == [])
+    #expect(Tuner.finalists([3, 2.5]) == [1])
+    #expect(Tuner.finalists([1.2, 1.02, 1.03, 1, 1.01]) == [1, 2, 3])
+  }
+
   @Test func tableSurvivesDamage() throws {
     let fresh = Fresh()
     let table = try fresh.open().tuning
@@ -223,6 +229,25 @@ import Testing
         #expect(try fresh.open().tuning.choice(key) == outcome.choice)
       }
     }
+  }
+
+  /// A search that came to its end is not repeated unless asked, by another process neither; one that was cut
+  /// short goes on.
+  @Test func endedSearchesAreKept() throws {
+    let fresh = Fresh()
+    let device = try fresh.open(.cpu)
+    let job = TuningJob.layer(rows: 24, outputs: 40, inputs: 72)
+    func tune(_ device: OpenCLBackend, _ seconds: Double, again: Bool = false) throws -> Int {
+      try Tuner(device, oracle: ReferenceBackend()).tune(job, seconds: seconds, again: again).count
+    }
+    #expect(try tune(device, 0) == 1)
+    #expect(try tune(device, 600) == 1)
+    let file = try String(contentsOfFile: device.tuning.path, encoding: .utf8)
+    #expect(try tune(device, 600) == 0)
+    #expect(try tune(try fresh.open(.cpu), 600) == 0)
+    #expect(try String(contentsOfFile: device.tuning.path, encoding: .utf8) == file)
+    #expect(device.tuning.count <= 1)
+    #expect(try tune(device, 0, again: true) == 1)
   }
 
   /// A product whose choice is in the database runs by it, through the door that everyone uses.

@@ -101,7 +101,7 @@ final class LightTuner: Sendable {
     _ job: TuningJob, _ found: [TuningSurvey.Entry], usual: Double, _ backend: OpenCLBackend
   ) {
     // What is tuned already stays as it is.
-    let candidates = found.filter { backend.tuning.choice($0.key) == nil }.flatMap { entry in
+    let candidates = found.filter { !backend.tuning.isKnown($0.key) }.flatMap { entry in
       entry.candidates.filter(\.isAlike).prefix(Self.most).map { (entry.key, $0.numbers) }
     }
     let elements = job.outputs.map(\.layout.count).reduce(0, +)

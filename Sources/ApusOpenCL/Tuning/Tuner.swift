@@ -30,6 +30,8 @@ package struct Tuner {
 
   /// The part of the usual time that a winner may take at most.
   static let margin = 0.95
+  /// Candidates that are tried at most.
+  private static let most = 64
   private let backend: OpenCLBackend
   private let oracle: any Backend
 
@@ -39,16 +41,24 @@ package struct Tuner {
   }
 
   /// Tunes the choices of a job within so many seconds, one after the other, and keeps the winners.
-  package func tune(_ job: TuningJob, seconds: Double) throws -> [Outcome] {
+  /// - Parameter again: Whether to search also where all candidates were tried before.
+  package func tune(_ job: TuningJob, seconds: Double, again: Bool = false) throws -> [Outcome] {
     let end = now() + seconds
+    let entries = try TuningTrial(job, on: backend, oracle: nil).survey().filter {
+      !$0.candidates.isEmpty && (again || !isSearched($0))
+    }
+    if entries.isEmpty { return [] }
     let trial = try TuningTrial(job, on: backend, oracle: oracle)
-    let entries = try trial.survey().filter { !$0.candidates.isEmpty }
     var outcomes: [Outcome] = []
     for (position, entry) in entries.enumerated() {
       let share = max(end - now(), 0) / Double(entries.count - position)
       outcomes.append(try tune(trial, entry, seconds: share))
     }
     return outcomes
+  }
+
+  private func isSearched(_ entry: TuningSurvey.Entry) -> Bool {
+    backend.tuning.choice(entry.key.search) == [min(entry.candidates.count, Self.most)]
   }
 
   private func tune(_ trial: TuningTrial, _ entry: TuningSurvey.Entry, seconds: Double) throws
@@ -66,7 +76,7 @@ package struct Tuner {
     let repeats = try trial.repeats(key)
     var (tried, rejected) = (0, 0)
     var ranking: [(choice: [Int], time: Double)] = []
-    for candidate in entry.candidates.prefix(64) {
+    for candidate in entry.candidates.prefix(Self.most) {
       if tried > 0 && now() > deadline - seconds / 4 { break }
       let choice = candidate.numbers
       tried += 1
@@ -77,16 +87,24 @@ package struct Tuner {
       let time = try min(trial.time(key, choice, repeats), trial.time(key, choice, repeats))
       ranking.append((choice, time))
     }
-    // The fastest, in the order of the estimate again.
-    let fastest = Set(ranking.sorted { $0.time < $1.time }.prefix(3).map(\.choice))
-    let finalists = ranking.map(\.choice).filter { fastest.contains($0) }
+    let finalists = Self.finalists(ranking.map(\.time)).map { ranking[$0].choice }
     let kept = backend.tuning.choice(key).flatMap { isRight(trial, key, $0, expected) ? $0 : nil }
     let contest = [nil, kept] + finalists.map(Optional.some)
     let times = try turns(trial, key, contest, repeats)
-    let winner = Self.winner(
+    var winner = Self.winner(
       usual: times[0], kept: kept == nil ? nil : times[1], others: Array(times.dropFirst(2)))
+    if winner > 1 {
+      // Who wins twice was not lucky.
+      let again = try turns(trial, key, [contest[0], contest[1], contest[winner]], repeats)
+      let second = Self.winner(
+        usual: again[0], kept: kept == nil ? nil : again[1], others: [again[2]])
+      if second != 2 { winner = second }
+    }
     let choice = contest[winner]
     if choice != nil || backend.tuning.choice(key) != nil { try backend.tuning.record(key, choice) }
+    if tried == min(entry.candidates.count, Self.most) {
+      try backend.tuning.record(key.search, [tried])
+    }
     return Outcome(
       operation: key.operation, sizes: key.sizes, usual: Self.median(times[0]) * 1e3,
       best: Self.median(times[winner]) * 1e3, choice: choice, tried: tried, rejected: rejected)
@@ -141,6 +159,14 @@ package struct Tuner {
       }
     }
     return times
+  }
+
+  /// Who goes into the contest: the fastest, and of those that are about as fast the first two by the estimate,
+  /// in its order. What is chosen among equals should not depend on chance.
+  package static func finalists(_ times: [Double]) -> [Int] {
+    guard let least = times.min(), let fastest = times.firstIndex(of: least) else { return [] }
+    let alike = times.indices.filter { times[$0] * margin <= least }
+    return Set(alike.prefix(2) + [fastest]).sorted()
   }
 
   /// Who is kept: 0 for the usual way, 1 for what was kept before, else 2 + the index of another.

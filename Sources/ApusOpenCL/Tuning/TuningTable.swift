@@ -11,11 +11,20 @@ package struct TuningKey: Hashable, Sendable {
     self.operation = operation
     self.sizes = sizes
   }
+
+  private static let searched = "searched:"
+  /// The key of the line that says how many candidates were tried when a search came to its end.
+  var search: TuningKey { TuningKey(operation: Self.searched + operation, sizes: sizes) }
+  var isSearch: Bool { operation.hasPrefix(Self.searched) }
 }
 
 /// The winners of the tuner, a file of lines per device and driver in the cache:
 ///
 ///     gemm 128 512 784 1 0 1 0 = 0 12 72 256 208 1 #5d0c…
+///     searched:gemm 128 512 784 1 0 1 0 = 64 #81f2…
+///
+/// The second line says that 64 candidates were tried, so that a later search goes on where none was; it is
+/// there as well where the usual way has won.
 ///
 /// A line whose checksum is wrong counts as missing, so what it was about runs as if never tuned. The file
 /// is replaced as a whole: a reader sees the old one or the new one. Writers take turns by a lock, so
@@ -71,7 +80,11 @@ package final class TuningTable: Sendable {
 
   package func choice(_ key: TuningKey) -> [Int]? { entries.withLock { $0[key] } }
 
-  package var count: Int { entries.withLock { $0.count } }
+  /// Whether a choice is kept or a search has found the usual way best.
+  func isKnown(_ key: TuningKey) -> Bool { choice(key) != nil || choice(key.search) != nil }
+
+  /// Choices other than the usual ones.
+  package var count: Int { entries.withLock { $0.keys.filter { !$0.isSearch }.count } }
 
   /// Keeps a choice, or forgets it, for this process.
   package func adopt(_ key: TuningKey, _ choice: [Int]?) {
