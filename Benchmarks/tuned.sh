@@ -3,11 +3,11 @@
 # own, then runs all cases beside the peers like run.sh and writes Benchmarks/results/tuned. A second search
 # follows that must leave the file of choices as it is. Arguments go to `apus bench`.
 #
-# APUS_TUNE_BUDGET is the time of a search (240s).
+# APUS_TUNE_BUDGET is the time of a search (600s).
 set -euo pipefail
 cd "$(dirname "$0")"
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
-budget=${APUS_TUNE_BUDGET:-240s}
+budget=${APUS_TUNE_BUDGET:-600s}
 (cd .. && swift build -c release --product apus)
 export XDG_CACHE_HOME=$PWD/.build/tuned
 rm -rf "$XDG_CACHE_HOME"

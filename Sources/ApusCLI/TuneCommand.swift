@@ -128,7 +128,8 @@ struct TuneCommand: ParsableCommand {
     try Console.print(
       outcomes.isEmpty && done == jobs.count
         ? "all \(done) operations were searched before; --again searches anew"
-        : "\(done) of \(jobs.count) operations tuned, \(kept) of \(outcomes.count) new choices faster")
+        : "\(done) of \(jobs.count) operations tuned, \(kept) of \(outcomes.count) new choices faster"
+    )
     try Console.print("\(backend.tuningPath) has \(backend.tuningCount) choices")
   }
 

@@ -117,7 +117,8 @@ public final class Tape: Sendable {
     }
     state.withLock { state in
       var passed = [last.node]
-      while let before = state.entries[passed[passed.count - 1]].inputs.first, before != first.node {
+      while let before = state.entries[passed[passed.count - 1]].inputs.first, before != first.node
+      {
         guard let before else { return }
         passed.append(before)
       }
