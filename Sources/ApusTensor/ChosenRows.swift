@@ -1,7 +1,8 @@
 /// Tells of a tensor `[…, n]` that it is `table[indices]`: the vectors of an embedding.
 ///
 /// A vocabulary is often far smaller than a batch of texts. Then `x · Wᵀ + b` has but as many different
-/// rows as the table, and `(table · Wᵀ + b)[indices]` is the same with less arithmetic, forward and back.
+/// rows as the table, and `(table · Wᵀ + b)[indices]` is the same with less arithmetic, forward and back. (But
+/// for a row that is not finite and never chosen: it makes the gradient of the weight not a number, too.)
 final class ChosenRows: Sendable {
   /// `[m, n]`.
   let table: Tensor

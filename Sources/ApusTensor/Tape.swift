@@ -116,6 +116,8 @@ public final class Tape: Sendable {
       return recorded
     }
     state.withLock { state in
+      // Another thread may have spent the tape meanwhile.
+      guard !state.isConsumed else { return }
       var passed = [last.node]
       while let before = state.entries[passed[passed.count - 1]].inputs.first, before != first.node
       {
