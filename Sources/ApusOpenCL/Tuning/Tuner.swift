@@ -44,11 +44,12 @@ package struct Tuner {
   /// - Parameter again: Whether to search also where all candidates were tried before.
   package func tune(_ job: TuningJob, seconds: Double, again: Bool = false) throws -> [Outcome] {
     let end = now() + seconds
-    let entries = try TuningTrial(job, on: backend, oracle: nil).survey().filter {
+    var trial = try TuningTrial(job, on: backend)
+    let entries = try trial.survey().filter {
       !$0.candidates.isEmpty && (again || !isSearched($0))
     }
     if entries.isEmpty { return [] }
-    let trial = try TuningTrial(job, on: backend, oracle: oracle)
+    try trial.ask(oracle)
     var outcomes: [Outcome] = []
     for (position, entry) in entries.enumerated() {
       let share = max(end - now(), 0) / Double(entries.count - position)
@@ -112,14 +113,15 @@ package struct Tuner {
 
   /// The lines of the database that hold the choices for a job, with what there is to choose from.
   package func choices(of job: TuningJob) throws -> [(key: TuningKey, choices: [[Int]])] {
-    try TuningTrial(job, on: backend, oracle: oracle).survey()
+    try TuningTrial(job, on: backend).survey()
       .map { ($0.key, $0.candidates.map(\.numbers)) }
   }
 
   /// Compares every candidate with the reference, without timing any.
   /// - Returns: All choices, and those that compute wrong numbers.
   package func check(_ job: TuningJob) throws -> (choices: [[Int]], wrong: [[Int]]) {
-    let trial = try TuningTrial(job, on: backend, oracle: oracle)
+    var trial = try TuningTrial(job, on: backend)
+    try trial.ask(oracle)
     var (all, wrong): ([[Int]], [[Int]]) = ([], [])
     for entry in try trial.survey() {
       let usual = try trial.result(entry.key, nil)
@@ -137,7 +139,8 @@ package struct Tuner {
 
   /// Whether a job, run as everyone runs it, agrees with the reference.
   package func computesRight(_ job: TuningJob) throws -> Bool {
-    let trial = try TuningTrial(job, on: backend, oracle: oracle)
+    var trial = try TuningTrial(job, on: backend)
+    try trial.ask(oracle)
     return trial.agreesWithReference(try trial.result(TuningKey(operation: "", sizes: []), nil))
   }
 
