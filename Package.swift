@@ -84,12 +84,13 @@ let package = Package(
       path: "Sources/ApusCLI", swiftSettings: settings),
 
     .target(
-      name: "TestSupport", dependencies: ["Apus", "ApusReference"], path: "Tests/TestSupport",
-      swiftSettings: settings),
+      name: "TestSupport", dependencies: ["Apus", "ApusDevice", "ApusReference"],
+      path: "Tests/TestSupport", swiftSettings: settings),
     tests(of: "ApusDevice", imports: ["ApusReference"], resources: [.copy("Golden")]),
-    tests(of: "ApusCPU", imports: ["ApusDevice", "ApusReference", "CVector"]),
+    tests(of: "ApusCPU", imports: ["ApusDevice", "ApusReference", "CVector", "TestSupport"]),
     tests(
-      of: "ApusOpenCL", imports: ["ApusConformance", "ApusDevice", "ApusReference", "COpenCL"]),
+      of: "ApusOpenCL",
+      imports: ["ApusConformance", "ApusDevice", "ApusReference", "COpenCL", "TestSupport"]),
     tests(of: "ApusTensor", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusNN", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),
     tests(of: "ApusOptimizers", imports: ["Apus", "TestSupport"], resources: [.copy("Golden")]),

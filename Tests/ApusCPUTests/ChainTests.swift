@@ -1,6 +1,7 @@
 import ApusCPU
 import ApusDevice
 import CVector
+import TestSupport
 import Testing
 
 extension CPUTests {
@@ -9,13 +10,6 @@ extension CPUTests {
   struct ChainTests {
     /// Long enough to wait, cut into pieces for threads, with a rest that fills no vector.
     static let length = 40_003
-
-    private static let unary: [UnaryOp] = [
-      .negate, .abs, .sign, .square, .exp, .expm1, .log, .log1p, .sqrt, .rsqrt, .reciprocal, .sin,
-      .cos, .tanh, .erf, .floor, .ceil, .round, .sigmoid, .relu, .silu, .leakyReLU(slope: 0.1),
-      .elu(alpha: 0.7), .gelu, .geluTanh, .softplus(beta: 2, threshold: 3),
-      .clamp(min: -0.5, max: 1),
-    ]
 
     /// Runs commands on the device, all in one go or with a wait after each.
     struct Runner {
@@ -46,17 +40,6 @@ extension CPUTests {
       return try upload(numbers.floats(count), [count])
     }
 
-    private static var functions: [Operation] {
-      var functions: [Operation] = [.ternary(.multiplyAdd), .ternary(.lerp)]
-      for op in unary { functions += [.unary(op), .unaryBackward(op)] }
-      for op in BinaryOp.allCases where op.rawValue < BinaryOp.logicalAnd.rawValue {
-        functions += [
-          .binary(op), .scalar(op, 0.75, reversed: false), .scalar(op, 0.75, reversed: true),
-        ]
-      }
-      return functions
-    }
-
     /// Behind another step, whose result each function then finds at hand, as its first operand or its
     /// second, and as its only one, which is read again later.
     private func expectSame(_ operation: Operation, _ x: Operand, _ y: Operand) throws {
@@ -80,11 +63,13 @@ extension CPUTests {
       }
     }
 
-    @Test(arguments: functions) func everyFunction(operation: Operation) throws {
+    @Test(arguments: ChainCommands.functions) func everyFunction(operation: Operation) throws {
       try expectSame(operation, try samples(1), try samples(2))
     }
 
-    @Test(arguments: functions) func everyFunctionOfSpecialValues(operation: Operation) throws {
+    @Test(arguments: ChainCommands.functions) func everyFunctionOfSpecialValues(
+      operation: Operation
+    ) throws {
       func special(_ seed: UInt64) throws -> Operand {
         var numbers = Numbers(seed)
         return try upload(numbers.floatsAtTheEdges(Self.length), [Self.length])
@@ -109,14 +94,7 @@ extension CPUTests {
             try run(operation, inputs, out)
             return out
           }
-          let cube = try next(.binary(.multiply), next(.unary(.square), x), x)
-          let sum = try next(
-            .binary(.add), next(.scalar(.multiply, 0.044715, reversed: true), cube), x)
-          let inner = try next(
-            .unary(.tanh), next(.scalar(.multiply, 0.7978845608, reversed: false), sum))
-          let shifted = try next(.scalar(.add, 1, reversed: true), inner)
-          let result = try next(
-            .scalar(.multiply, 0.5, reversed: false), next(.binary(.multiply), shifted, x))
+          let result = try ChainCommands.geluByHand(x, next)
           return try [result, next(.scalar(.subtract, 2, reversed: true), result)]
         }
       }
@@ -149,7 +127,7 @@ extension CPUTests {
           }
           let out = try device.temporary([length])
           switch pick(7) {
-          case 0: try run(.unary(Self.unary[pick(4)]), [try operand()], out)
+          case 0: try run(.unary(ChainCommands.unary[pick(4)]), [try operand()], out)
           case 1:
             try run(
               .scalar(.multiply, Double(pick(20)), reversed: pick(2) == 0), [try operand()], out)

@@ -1,5 +1,6 @@
 import ApusDevice
 import ApusOpenCL
+import TestSupport
 import Testing
 
 /// Element-wise commands that are launched together against the same commands launched one by one, which
@@ -11,12 +12,6 @@ import Testing
   private func open(_ kind: OpenCLDeviceDescription.Kind) throws -> OpenCLBackend {
     try OpenCLBackend(kind: kind)
   }
-
-  private static let unary: [UnaryOp] = [
-    .negate, .abs, .sign, .square, .exp, .expm1, .log, .log1p, .sqrt, .rsqrt, .reciprocal, .sin,
-    .cos, .tanh, .erf, .floor, .ceil, .round, .sigmoid, .relu, .silu, .leakyReLU(slope: 0.1),
-    .elu(alpha: 0.7), .gelu, .geluTanh, .softplus(beta: 2, threshold: 3), .clamp(min: -0.5, max: 1),
-  ]
 
   /// The bits of `body`'s results, run in one go and with a wait after every command.
   private func bits(
@@ -39,17 +34,6 @@ import Testing
     #expect(apart == together, "\(comment)")
   }
 
-  private static let functions: [Operation] = {
-    var functions: [Operation] = [.ternary(.multiplyAdd), .ternary(.lerp)]
-    for op in unary { functions += [.unary(op), .unaryBackward(op)] }
-    for op in BinaryOp.allCases where op.rawValue < BinaryOp.logicalAnd.rawValue {
-      functions += [
-        .binary(op), .scalar(op, 0.75, reversed: false), .scalar(op, 0.75, reversed: true),
-      ]
-    }
-    return functions
-  }()
-
   /// Each function behind another step, whose result it then finds at hand, as its first operand or its
   /// second, and as its only one. (A command alone runs by a kernel of its own.)
   private func expectSameFunctions(
@@ -58,7 +42,7 @@ import Testing
     let shape = [first.count]
     let x = try upload(device, first, shape, .float32)
     let y = try upload(device, second, shape, .float32)
-    for operation in Self.functions {
+    for operation in ChainCommands.functions {
       try expectSame(device, "\(operation)") { run in
         let (sum, out) = (try device.temporary(shape), try device.temporary(shape))
         let (last, other) = (try device.temporary(shape), try device.temporary(shape))
@@ -122,14 +106,7 @@ import Testing
           try run(operation, inputs, out)
           return out
         }
-        let cube = try next(.binary(.multiply), next(.unary(.square), x), x)
-        let sum = try next(
-          .binary(.add), next(.scalar(.multiply, 0.044715, reversed: true), cube), x)
-        let inner = try next(
-          .unary(.tanh), next(.scalar(.multiply, 0.7978845608, reversed: false), sum))
-        let shifted = try next(.scalar(.add, 1, reversed: true), inner)
-        let result = try next(
-          .scalar(.multiply, 0.5, reversed: false), next(.binary(.multiply), shifted, x))
+        let result = try ChainCommands.geluByHand(x, next)
         let square = try next(.binary(.multiply), result, result)
         return try [
           square, next(.scalar(.subtract, 2, reversed: true), square),
@@ -176,7 +153,7 @@ import Testing
           }
           let out = try device.temporary([length])
           switch pick(6) {
-          case 0: try run(.unary(Self.unary[pick(4)]), [try operand()], out)
+          case 0: try run(.unary(ChainCommands.unary[pick(4)]), [try operand()], out)
           case 1: try run(.scalar(.multiply, 0.5, reversed: pick(2) == 0), [try operand()], out)
           case 2:
             try run(
