@@ -9,6 +9,8 @@ struct DiscoveredDevice: @unchecked Sendable {
   let platform: cl_platform_id
   let device: cl_device_id
   let type: cl_device_type
+  /// Of a part of a device, its index.
+  var part: Int?
 }
 
 extension DiscoveredDevice {
@@ -24,8 +26,8 @@ extension DiscoveredDevice {
     try check(
       clCreateSubDevices(device, &properties, cl_uint(parts.count), &parts, &made),
       "clCreateSubDevices")
-    return parts.prefix(Int(made)).compactMap { part in
-      part.map { DiscoveredDevice(platform: platform, device: $0, type: type) }
+    return parts.prefix(Int(made)).enumerated().compactMap { index, part in
+      part.map { DiscoveredDevice(platform: platform, device: $0, type: type, part: index) }
     }
   }
 }

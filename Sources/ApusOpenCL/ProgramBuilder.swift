@@ -8,6 +8,8 @@ struct ProgramBuilder {
   let description: OpenCLDeviceDescription
   let cache: ProgramCache
   let optimizes: Bool
+  /// Of a part of a device, its index.
+  let part: Int?
 
   /// Macros that every kernel file may use.
   var commonOptions: String {
@@ -17,9 +19,9 @@ struct ProgramBuilder {
     if !optimizes { options += " -cl-opt-disable" }
     if description.hasFloat64 { options += " -DAPUS_FLOAT64=1" }
     // OpenCL's own `prefetch` does nothing on a processor; clang's works where code is compiled for one.
-    if description.platformName == "Portable Computing Language" {
-      options += " -DAPUS_PREFETCH=1"
-    }
+    if description.platformName == pocl { options += " -DAPUS_PREFETCH=1" }
+    // See `LaunchTurn`.
+    if let part { options += " -DAPUS_DEVICE_PART=\(part)" }
     return options
   }
 

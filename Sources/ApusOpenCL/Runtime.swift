@@ -12,6 +12,7 @@ final class Runtime: @unchecked Sendable {
   private let lock = DeviceLock()
   private var pool: BufferPool
   private let builder: ProgramBuilder
+  private let turn: LaunchTurn?
   private var programs = [cl_program?](repeating: nil, count: KernelProgram.allCases.count)
   private var kernels = [cl_kernel?](repeating: nil, count: KernelID.allCases.count)
   private var staging = StagingArea()
@@ -50,12 +51,15 @@ final class Runtime: @unchecked Sendable {
       context: context, device: description.name, largest: description.largestAllocation)
     builder = ProgramBuilder(
       context: context, device: found.device, description: description, cache: cache,
-      optimizes: optimizes)
+      optimizes: optimizes, part: found.part)
+    turn = LaunchTurn.shared(
+      platform: description.platformName, options: builder.commonOptions)
     faults = try FaultRecord(context: context, queue: queue)
   }
 
   deinit {
     clFinish(queue)
+    turn?.leave(queue)
     staging.releaseAll()
     faults.release()
     pool.trim()
@@ -224,16 +228,18 @@ final class Runtime: @unchecked Sendable {
   ) throws {
     var arguments = KernelArguments(kernel)
     set(&arguments)
-    var size = size
     var status = arguments.status
     if injectedStatus != CL_SUCCESS { return }
     if status == CL_SUCCESS {
-      status = withUnsafeBytes(of: &size.global) { global in
-        withUnsafeBytes(of: &size.local) { local in
-          clEnqueueNDRangeKernel(
-            queue, kernel.object, size.dimensions, nil,
-            global.assumingMemoryBound(to: Int.self).baseAddress,
-            local.assumingMemoryBound(to: Int.self).baseAddress, 0, nil, nil)
+      status = withUnsafeBytes(of: size.global) { global in
+        withUnsafeBytes(of: size.local) { local in
+          let launch = {
+            clEnqueueNDRangeKernel(
+              self.queue, kernel.object, size.dimensions, nil,
+              global.assumingMemoryBound(to: Int.self).baseAddress,
+              local.assumingMemoryBound(to: Int.self).baseAddress, 0, nil, nil)
+          }
+          return turn.map { $0.take(queue, launch: launch) } ?? launch()
         }
       }
     }
