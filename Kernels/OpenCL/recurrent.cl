@@ -134,7 +134,7 @@ inline void cell_backward(
     const Recurrent *r, int at, int before, int row, int unit, int n, global const float *y,
     global const float *saved, global const float *h0, global const float *c0,
     global const float *dy, global float *dh, global float *dc, global float *dgates,
-    global float *products, global float *previous, global float *sums) {
+    global float *products, global float *reset, global float *previous, global float *sums) {
   const int w = r->width;
   const int s = r->saved_at + at * r->saved_blocks * w, x = r->dgates_at + at * r->gates * w;
   const int state = r->dh_at + row * w, sum = row * r->gates * w;
@@ -154,7 +154,8 @@ inline void cell_backward(
         r, total * t * logistic_slope(o), dgates, x + 3 * w, sums, sum + 3 * w, unit, n);
     PUT(d * f, dc, r->dc_at + row * w);
   } else if (r->cell == GRU) {
-    const int p = at * r->gates * w;
+    // A step's gradients of the product last until it has gone back.
+    const int p = row * r->gates * w;
     const V q = AT(saved, s), z = AT(saved, s + w), m = AT(saved, s + 2 * w);
     const V dm = total * ((V)(1.0f) - z) * squash_slope(m);
     const V dz = total * (h - m) * logistic_slope(z);
@@ -165,6 +166,7 @@ inline void cell_backward(
     put_gradient(r, dq, products, p, sums, sum, unit, n);
     put_gradient(r, dz, products, p + w, sums, sum + w, unit, n);
     put_gradient(r, dm * q, products, p + 2 * w, sums, sum + 2 * w, unit, n);
+    PUT(dm * q, reset, at * w);
     PUT(total * z, dh, state);
   } else {
     const V v = AT(y, r->y_at + at * w);
@@ -183,11 +185,15 @@ inline void clear_forward(
       PUT((V)(0.0f), saved, r->saved_at + (at * r->saved_blocks + b) * r->width);
 }
 inline void clear_backward(
-    const Recurrent *r, int at, int unit, int n, global float *dgates, global float *products,
+    const Recurrent *r, int at, int unit, int n, global float *dgates, global float *reset,
     global float *previous) {
   PUT((V)(0.0f), previous, at * r->width);
-  for (int b = 0; b < r->gates; ++b) {
+  if (r->cell == GRU) PUT((V)(0.0f), reset, at * r->width);
+  for (int b = 0; b < r->gates; ++b)
     PUT((V)(0.0f), dgates, r->dgates_at + (at * r->gates + b) * r->width);
-    if (r->cell == GRU) PUT((V)(0.0f), products, (at * r->gates + b) * r->width);
-  }
+}
+
+// The row of the table of the product's gradients: a GRU has one for a step at a time.
+inline int gradient_row(const Recurrent *r, int t, int row) {
+  return r->cell == GRU ? row : t * r->rows + row;
 }

@@ -116,18 +116,19 @@ inline void step_gates(
     const Recurrent *r, int t, int begin, int end, int from, int to, global const float *h0,
     global const float *c0, global const int *lengths, global const float *y,
     global const float *saved, global const float *dy, global float *dh, global float *dc,
-    global float *dgates, global float *products, global float *previous, global float *sums) {
+    global float *dgates, global float *products, global float *reset, global float *previous,
+    global float *sums) {
   for (int row = begin; row < end; ++row) {
     const int length = length_of(r, lengths, row), at = t * r->rows + row;
     const int before = row_before(r, t, row, length);
     FOR_UNITS(from, to)
       ask_for_gradients(r, at + 1, unit, saved, dy, dgates, previous);
       if (t >= length)
-        clear_backward(r, at, unit, n, dgates, products, previous);
+        clear_backward(r, at, unit, n, dgates, reset, previous);
       else
         cell_backward(
-            r, at, before, row, unit, n, y, saved, h0, c0, dy, dh, dc, dgates, products, previous,
-            sums);
+            r, at, before, row, unit, n, y, saved, h0, c0, dy, dh, dc, dgates, products, reset,
+            previous, sums);
     END_UNITS
   }
 }
@@ -143,7 +144,7 @@ inline void step_state(
   int count = 0;
   for (int row = begin; row < end; ++row)
     if (t < length_of(r, lengths, row)) {
-      x[count] = gradients + (t * r->rows + row) * depth;
+      x[count] = gradients + gradient_row(r, t, row) * depth;
       rows[count++] = row;
     }
   float sums[TALL * 64] __attribute__((aligned(64)));
@@ -257,7 +258,7 @@ ALONE void recurrent_backward(
     global const float *c0, global const int *lengths, global const float *y,
     global const float *saved, global const float *dy, global const float *dhn,
     global const float *dcn, global float *dh, global float *dc, global float *dgates,
-    global float *products, global float *previous, global float *sums) {
+    global float *products, global float *reset, global float *previous, global float *sums) {
   global const float *panels = own_panels(&r, 1, weight, packed);
   global const float *gradients = r.cell == GRU ? products : dgates + r.dgates_at;
   FOR_SLICES
@@ -266,7 +267,7 @@ ALONE void recurrent_backward(
       const int t = r.reversed ? index : r.steps - 1 - index;
       step_gates(
           &r, t, begin, end, 0, r.width, h0, c0, lengths, y, saved, dy, dh, dc, dgates, products,
-          previous, sums);
+          reset, previous, sums);
       step_state(&r, t, begin, end, 0, r.width, panels, lengths, gradients, dh);
     }
   END_SLICES

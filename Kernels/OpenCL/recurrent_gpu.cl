@@ -53,16 +53,16 @@ kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) void recurrent_gradi
     const Recurrent r, int t, global const float *h0, global const float *c0,
     global const int *lengths, global const float *y, global const float *saved,
     global const float *dy, global float *dh, global float *dc, global float *dgates,
-    global float *products, global float *previous, global float *sums) {
+    global float *products, global float *reset, global float *previous, global float *sums) {
   GROUP_PLACE
   if (!is_inside) return;
   const int length = length_of(&r, lengths, row), at = t * r.rows + row;
   if (t >= length)
-    clear_backward(&r, at, unit, n, dgates, products, previous);
+    clear_backward(&r, at, unit, n, dgates, reset, previous);
   else
     cell_backward(
         &r, at, row_before(&r, t, row, length), row, unit, n, y, saved, h0, c0, dy, dh, dc, dgates,
-        products, previous, sums);
+        products, reset, previous, sums);
 }
 
 // `dh = gradients W` (plus what a GRU passes on itself).
@@ -76,7 +76,7 @@ kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) void recurrent_state
   float sum = 0.0f;
   for (int k = 0; k < depth; k += SIDE) {
     left[ly][lx] = row < r.rows && k + lx < depth
-        ? gradients[gradients_at + (t * r.rows + row) * depth + k + lx] : 0.0f;
+        ? gradients[gradients_at + gradient_row(&r, t, row) * depth + k + lx] : 0.0f;
     right[ly][lx] = unit < r.width && k + ly < depth
         ? weight[r.weight_at + (k + ly) * r.width + unit] : 0.0f;
     barrier(CLK_LOCAL_MEM_FENCE);

@@ -79,7 +79,7 @@ ALONE void recurrent_backward_team(
     global const float *c0, global const int *lengths, global const float *y,
     global const float *saved, global const float *dy, global const float *dhn,
     global const float *dcn, global float *dh, global float *dc, global float *dgates,
-    global float *products, global float *previous, global float *sums,
+    global float *products, global float *reset, global float *previous, global float *sums,
     volatile global int *marks) {
   TEAM_SHARE
   global const float *gradients = r.cell == GRU ? products : dgates + r.dgates_at;
@@ -92,7 +92,7 @@ ALONE void recurrent_backward_team(
     FOR_MARKED_BLOCKS(1 + 2 * index)
       step_gates(
           &r, t, 0, r.rows, from, to, h0, c0, lengths, y, saved, dy, dh, dc, dgates, products,
-          previous, sums);
+          reset, previous, sums);
     END_MARKED_BLOCKS
     FOR_MARKED_BLOCKS(2 + 2 * index)
       step_state(&r, t, 0, r.rows, from, to, packed, lengths, gradients, dh);

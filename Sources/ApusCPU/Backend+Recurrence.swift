@@ -13,7 +13,7 @@ extension CPUBackend {
         var data = apus_recurrence(
           h0: try floats(inputs[2]), c0: nil, y: try floats(outputs[0] ?? it.y), saved: nil,
           gates: try floats(inputs[0]), hn: nil, c: nil, dy: nil, dh: nil, dc: nil, dgates: nil,
-          products: nil, previous: nil, dbias_rows: nil)
+          products: nil, reset: nil, previous: nil, dbias_rows: nil)
         data.hn = try outputs[1].map { try floats($0) }
         data.c = try outputs[2].map { try floats($0) }
         data.saved = try outputs[3].map { try floats($0) }
@@ -40,11 +40,11 @@ extension CPUBackend {
     let biasRows = try it.dbias.map { _ in try temporary([rows, gates]) }
     try writing([it.dgates, it.dh0, it.dc0]) { outputs in
       let dgates = outputs[0] ?? it.dgates
-      // The gradients of the recurrent product are those of the gates but for a GRU.
-      let products =
-        recurrence.cell == .gru
-        ? try temporary([steps * rows, gates])
-        : dgates.with(Layout(contiguous: [steps * rows, gates], offset: dgates.layout.offset))
+      // The gradients of the recurrent product are those of the gates but for a GRU's candidate, whose
+      // product is reset: a step's are kept until it has gone back, its candidate's for the weight.
+      let isReset = recurrence.cell == .gru
+      let products = isReset ? try temporary([rows, gates]) : nil
+      let reset = isReset ? try temporary([steps * rows, width]) : nil
       let optional = [it.saved, it.c0, it.lengths].compactMap { $0 }
       try reading([it.weight, it.y, it.h0, it.dy] + optional) { inputs in
         if let dh = outputs[1] { try move(it.dhn, dh) }
@@ -52,13 +52,13 @@ extension CPUBackend {
         var data = apus_recurrence(
           h0: try floats(inputs[2]), c0: nil, y: try floats(inputs[1]), saved: nil, gates: nil,
           hn: nil, c: nil, dy: try floats(inputs[3]), dh: nil, dc: nil,
-          dgates: try floats(dgates), products: nil, previous: try floats(previous),
+          dgates: try floats(dgates), products: try products.map { try floats($0) },
+          reset: try reset.map { try floats($0) }, previous: try floats(previous),
           dbias_rows: try biasRows.map { try floats($0) })
         data.saved = it.saved == nil ? nil : try floats(inputs[4])
         data.c0 = it.c0 == nil ? nil : UnsafePointer(try floats(inputs[5]))
         data.dh = try outputs[1].map { try floats($0) }
         data.dc = try outputs[2].map { try floats($0) }
-        if recurrence.cell == .gru { data.products = try floats(products) }
         let lengths = it.lengths == nil ? nil : try words(inputs[inputs.count - 1])
         try withRecurrentScratch(recurrence, isBackward: true, width) {
           apus_recurrence_backward(
@@ -66,15 +66,29 @@ extension CPUBackend {
             try floats(inputs[0]), lengths, &data, $0)
         }
       }
-      try gemm(
-        products.with(products.layout.permuted([1, 0])).asBatch, previous.asBatch,
-        it.dweight.asBatch)
+      let table = dgates.with(
+        Layout(contiguous: [steps * rows, gates], offset: dgates.layout.offset))
+      let direct = reset == nil ? gates : 2 * width
+      try weightGradient(
+        table.with(table.layout.sliced(axis: 1, start: 0, length: direct)), previous, it.dweight,
+        from: 0)
+      if let reset { try weightGradient(reset, previous, it.dweight, from: direct) }
       if let dbias = it.dbias, let biasRows {
         let row = Layout(
           shape: [1, gates], strides: [0, dbias.layout.strides[0]], offset: dbias.layout.offset)
         try reduce(.sum, [0], biasRows, dbias.with(row))
       }
     }
+  }
+
+  /// The rows from `first` on of `dweight`, one for each column of `gradients`.
+  private func weightGradient(
+    _ gradients: Operand, _ previous: Operand, _ dweight: Operand, from first: Int
+  ) throws {
+    let rows = dweight.layout.sliced(axis: 0, start: first, length: gradients.shape[1])
+    try gemm(
+      gradients.with(gradients.layout.permuted([1, 0])).asBatch, previous.asBatch,
+      dweight.with(rows).asBatch)
   }
 
   private func withRecurrentScratch(

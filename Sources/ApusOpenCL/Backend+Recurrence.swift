@@ -118,16 +118,19 @@ extension OpenCLBackend {
     let lengths = try it.lengths.map { try denseInput($0, .int32) }
     let dgates = try room(for: it.dgates)
     let (dh, dc) = (try room(for: it.dh0), try it.dc0.map { try room(for: $0) })
-    // The gradients of the recurrent product are those of the gates but for a GRU.
-    let products =
-      recurrence.cell == .gru
-      ? try temporary(flat) : dgates.with(Layout(contiguous: flat, offset: dgates.layout.offset))
+    let table = dgates.with(Layout(contiguous: flat, offset: dgates.layout.offset))
+    // The gradients of the recurrent product are those of the gates but for a GRU's candidate, whose
+    // product is reset: a step's are kept until it has gone back, its candidate's for the weight.
+    let isReset = recurrence.cell == .gru
+    let products = isReset ? try temporary([shape[1], gateWidth]) : table
+    let reset = isReset ? try temporary([flat[0], shape[2]]) : nil
     let previous = try temporary([flat[0], shape[2]])
     let (dhn, dcn) = (try denseInput(it.dhn), try it.dcn.map { try denseInput($0) })
     // Sums over the steps of each row.
     let sums = try it.dbias.map { _ in try temporary([shape[1], gateWidth]) }
     let operands = [
-      weight, y, h0, dy, saved, c0, lengths, dgates, dh, dc, products, previous, dhn, dcn, sums,
+      weight, y, h0, dy, saved, c0, lengths, dgates, dh, dc, products, reset, previous, dhn, dcn,
+      sums,
     ]
     defer { withExtendedLifetime(operands) {} }
     (r.weightAt, r.yAt, r.h0At) = (try start(weight), try start(y), try start(h0))
@@ -140,7 +143,9 @@ extension OpenCLBackend {
     r.dcnAt = try dcn.map { try start($0) } ?? 0
 
     let tables = try [h0, c0 ?? h0, lengths ?? h0, y, saved ?? y, dy].map { try buffer($0) }
-    let results = try [dh, dc ?? dh, dgates, products, previous, sums ?? dh].map { try buffer($0) }
+    let results = try [
+      dh, dc ?? dh, dgates, products, reset ?? products, previous, sums ?? dh,
+    ].map { try buffer($0) }
     let matrix = try buffer(weight)
     if runtime.isGPU {
       try copy(dhn, to: dh)
@@ -177,10 +182,11 @@ extension OpenCLBackend {
         if let marks { $0.buffer(marks) }
       }
     }
-    try enqueue(
-      .gemm,
-      [products.with(products.layout.permuted([1, 0])).asBatch, previous.asBatch],
-      [it.dweight.asBatch])
+    let direct = isReset ? 2 * shape[2] : gateWidth
+    try weightGradient(
+      table.with(table.layout.sliced(axis: 1, start: 0, length: direct)), previous, it.dweight,
+      from: 0)
+    if let reset { try weightGradient(reset, previous, it.dweight, from: direct) }
     if let dbias = it.dbias, let sums {
       let row = dbias.with(
         Layout(
@@ -189,6 +195,16 @@ extension OpenCLBackend {
       try reduce(.sum, axes: [0], sums, row)
     }
     try deliver([(dgates, it.dgates), (dh, it.dh0), (dc, it.dc0)])
+  }
+
+  /// The rows from `first` on of `dweight`, one for each column of `gradients`.
+  private func weightGradient(
+    _ gradients: Operand, _ previous: Operand, _ dweight: Operand, from first: Int
+  ) throws {
+    let rows = dweight.layout.sliced(axis: 0, start: first, length: gradients.shape[1])
+    try enqueue(
+      .gemm, [gradients.with(gradients.layout.permuted([1, 0])).asBatch, previous.asBatch],
+      [dweight.with(rows).asBatch])
   }
 
   // MARK: Operands as the kernels want them

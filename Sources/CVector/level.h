@@ -49,7 +49,7 @@ typedef struct {
 } apus_recurrent_row;
 typedef struct {
   const float *y, *saved, *before, *c_before, *dy;
-  float *dh, *dc, *dgates, *products, *previous, *dbias;
+  float *dh, *dc, *dgates, *products, *reset, *previous, *dbias;
 } apus_recurrent_gradient_row;
 
 /// An operand of an instruction: floats in memory, or a local of the interpreter, numbered from 1 on: first

@@ -107,11 +107,12 @@ void apus_recurrent_step_gates(
   for (ptrdiff_t row = begin; row < end; row++) {
     const ptrdiff_t at = t * job->rows + row;
     float *dgates = data->dgates + at * job->gates_width;
-    float *products = data->products ? data->products + at * job->gates_width : NULL;
+    float *products = data->products ? data->products + row * job->gates_width : NULL;
+    float *reset = data->reset ? data->reset + at * width : NULL;
     float *previous = data->previous + at * width;
     if (t >= length_of(job, row)) {
       clear_units(dgates + unit, gates, width, units);
-      if (products) clear_units(products + unit, gates, width, units);
+      if (reset) clear(reset + unit, units);
       clear(previous + unit, units);
       continue;
     }
@@ -124,7 +125,7 @@ void apus_recurrent_step_gates(
                              : NULL,
         .dy = data->dy + at * width, .dh = data->dh + row * width,
         .dc = data->dc ? data->dc + row * width : NULL, .dgates = dgates, .products = products,
-        .previous = previous,
+        .reset = reset, .previous = previous,
         .dbias = data->dbias_rows ? data->dbias_rows + row * job->gates_width : NULL};
     job->loops->recurrent_cell_backward(job->cell, &item, width, unit, units);
   }
@@ -135,13 +136,13 @@ void apus_recurrent_step_state(
     ptrdiff_t last_panel) {
   const apus_recurrence *data = job->data;
   const ptrdiff_t width = job->width;
-  const float *gradients = data->products ? data->products : data->dgates;
   const float *x[SLICE];
   float *dh[SLICE];
   int count = 0;
   for (ptrdiff_t row = begin; row < end; row++) {
     if (t >= length_of(job, row)) continue;
-    x[count] = gradients + (t * job->rows + row) * job->gates_width;
+    x[count] = data->products ? data->products + row * job->gates_width
+                              : data->dgates + (t * job->rows + row) * job->gates_width;
     dh[count++] = data->dh + row * width;
   }
   if (count == 0) return;

@@ -141,8 +141,9 @@ typedef struct {
   float *_Nullable hn, *_Nullable c;
   const float *_Nullable dy;
   float *_Nullable dh, *_Nullable dc, *_Nullable dgates;
-  /// The gradients of the recurrent product, where they are not those of the gates.
-  float *_Nullable products;
+  /// Of a GRU, whose candidate resets its product: the gradients of one step's product of each row, and
+  /// those of the candidate's product in all steps, 0 beyond a row's length.
+  float *_Nullable products, *_Nullable reset;
   /// The state before each step, 0 in steps beyond a row's length.
   float *_Nullable previous;
   /// The gradients of the recurrent product summed over the steps of each row, where wanted: their sum
@@ -155,8 +156,8 @@ void apus_recurrence_forward(
     apus_cell cell, bool is_reversed, ptrdiff_t steps, ptrdiff_t rows, ptrdiff_t width,
     const float *_Nonnull weight, const float *_Nullable bias, const int32_t *_Nullable lengths,
     const apus_recurrence *_Nonnull data, float *_Nonnull scratch);
-/// `dgates`, `products`, `previous`, `dh` and `dc`; the gradient of the weight is the product of the
-/// two arrays between.
+/// `dgates`, `reset`, `previous`, `dh` and `dc`; the gradient of the weight is the product of `previous`
+/// with `dgates`, in a GRU with `reset` for the candidate.
 void apus_recurrence_backward(
     apus_cell cell, bool is_reversed, ptrdiff_t steps, ptrdiff_t rows, ptrdiff_t width,
     const float *_Nonnull weight, const int32_t *_Nullable lengths,

@@ -267,6 +267,7 @@ static void recurrent_cell_backward(
     for (int b = 0; b < gates; b++) __builtin_prefetch(dgates + (gates + b) * width, 1);
     __builtin_prefetch(row->dy + unit + width);
     __builtin_prefetch(row->previous + unit + width, 1);
+    if (cell == APUS_GRU) __builtin_prefetch(row->reset + unit + width, 1);
     store_lanes(row->previous + unit, before, n);
     if (cell == APUS_LSTM) {
       const VF i = load_lanes(saved, n), f = load_lanes(saved + width, n);
@@ -292,6 +293,7 @@ static void recurrent_cell_backward(
       store_gradient(products, sums, 0, dr, n);
       store_gradient(products, sums, width, dz, n);
       store_gradient(products, sums, 2 * width, dm * r, n);
+      store_lanes(row->reset + unit, dm * r, n);
       store_lanes(row->dh + unit, total * z, n);
     } else {
       const VF y = load_lanes(row->y + unit, n);
