@@ -41,12 +41,16 @@ struct ProgramBuilder {
       description.platformName, description.platformVersion, options,
     ]
     let key = ProgramCache.key(identity.map { Array($0.utf8) } + [source])
-    if let binary = cache.load(key: key), let program = load(binary, options: options) {
+    func stored() -> cl_program? {
+      cache.load(key: key).flatMap { load($0, options: options) }
+    }
+    if let program = stored() { return program }
+    return try cache.alone(key: key) {
+      if let program = stored() { return program }
+      let program = try compile(name: name, source: source, options: options)
+      if let binary = binary(of: program) { cache.store(key: key, binary: binary) }
       return program
     }
-    let program = try compile(name: name, source: source, options: options)
-    if let binary = binary(of: program) { cache.store(key: key, binary: binary) }
-    return program
   }
 
   /// Nil if the driver refuses the binary, which then is built anew.

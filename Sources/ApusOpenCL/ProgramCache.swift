@@ -1,3 +1,4 @@
+import ApusDevice
 import Foundation
 
 /// Built programs on disk: one file per device, driver, source and options.
@@ -58,6 +59,19 @@ package struct ProgramCache: Sendable {
       unlink(temporary)
       return
     }
+  }
+
+  /// Runs `body` while no other process builds the program of `key`.
+  ///
+  /// Of processes that start at once one builds, and the others load what it has stored. Where all
+  /// built into one cache of PoCL 3.1, the driver ended one of them in `readdir`, once in many runs.
+  func alone<T>(key: String, _ body: () throws -> T) throws -> T {
+    let locks = (folder as NSString).deletingLastPathComponent + "/locks"
+    try? FileManager.default.createDirectory(atPath: locks, withIntermediateDirectories: true)
+    var ended: Result<T, any Error>?
+    try? FileLock.holding("\(locks)/\(key)", seconds: 600) { ended = Result { try body() } }
+    // Where nothing can be locked, nothing can be stored either.
+    return try ended?.get() ?? body()
   }
 
   /// What lies in the folder.
