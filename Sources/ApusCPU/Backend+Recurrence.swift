@@ -40,8 +40,7 @@ extension CPUBackend {
     let biasRows = try it.dbias.map { _ in try temporary([rows, gates]) }
     try writing([it.dgates, it.dh0, it.dc0]) { outputs in
       let dgates = outputs[0] ?? it.dgates
-      // The gradients of the recurrent product are those of the gates but for a GRU's candidate, whose
-      // product is reset: a step's are kept until it has gone back, its candidate's for the weight.
+      // The gradients of a GRU's product are kept until a step has gone back, its candidate's for the weight.
       let isReset = recurrence.cell == .gru
       let products = isReset ? try temporary([rows, gates]) : nil
       let reset = isReset ? try temporary([steps * rows, width]) : nil
@@ -66,29 +65,15 @@ extension CPUBackend {
             try floats(inputs[0]), lengths, &data, $0)
         }
       }
-      let table = dgates.with(
-        Layout(contiguous: [steps * rows, gates], offset: dgates.layout.offset))
-      let direct = reset == nil ? gates : 2 * width
-      try weightGradient(
-        table.with(table.layout.sliced(axis: 1, start: 0, length: direct)), previous, it.dweight,
-        from: 0)
-      if let reset { try weightGradient(reset, previous, it.dweight, from: direct) }
+      for (inputs, output) in it.weightProducts(dgates, reset: reset, previous: previous) {
+        try gemm(inputs[0], inputs[1], output)
+      }
       if let dbias = it.dbias, let biasRows {
         let row = Layout(
           shape: [1, gates], strides: [0, dbias.layout.strides[0]], offset: dbias.layout.offset)
         try reduce(.sum, [0], biasRows, dbias.with(row))
       }
     }
-  }
-
-  /// The rows from `first` on of `dweight`, one for each column of `gradients`.
-  private func weightGradient(
-    _ gradients: Operand, _ previous: Operand, _ dweight: Operand, from first: Int
-  ) throws {
-    let rows = dweight.layout.sliced(axis: 0, start: first, length: gradients.shape[1])
-    try gemm(
-      gradients.with(gradients.layout.permuted([1, 0])).asBatch, previous.asBatch,
-      dweight.with(rows).asBatch)
   }
 
   private func withRecurrentScratch(
@@ -121,13 +106,5 @@ extension Recurrence.Cell {
     case .lstm: APUS_LSTM
     case .gru: APUS_GRU
     }
-  }
-}
-
-extension Operand {
-  /// A matrix as a batch of one.
-  fileprivate var asBatch: Operand {
-    with(
-      Layout(shape: [1] + shape, strides: [0] + layout.strides, offset: layout.offset))
   }
 }

@@ -132,5 +132,35 @@ extension Recurrence {
       dh0 = outputs.removeFirst()
       dc0 = recurrence.hasCellState ? outputs.removeFirst() : nil
     }
+
+    /// The products of matrices, as operands of `gemm`, that `dweight` consists of, with `dgates` and the
+    /// states `previous` `[T·B, H]` before each step.
+    ///
+    /// The gradients of the recurrent product are those of the gates, but for a GRU's candidate, whose product
+    /// is reset: `reset` `[T·B, H]` has those.
+    package func weightProducts(_ dgates: Operand, reset: Operand?, previous: Operand)
+      -> [(inputs: [Operand], output: Operand)]
+    {
+      let (rows, gates) = (previous.shape[0], dweight.shape[0])
+      let direct = gates - (reset?.shape[1] ?? 0)
+      let table = Layout(contiguous: [rows, gates], offset: dgates.layout.offset)
+      let parts = [dgates.with(table.sliced(axis: 1, start: 0, length: direct)), reset]
+      var first = 0
+      return parts.compactMap { $0 }.map { part in
+        let count = part.shape[1]
+        defer { first += count }
+        return (
+          [part.with(part.layout.permuted([1, 0])).asBatch, previous.asBatch],
+          dweight.with(dweight.layout.sliced(axis: 0, start: first, length: count)).asBatch
+        )
+      }
+    }
+  }
+}
+
+extension Operand {
+  /// A matrix as a batch of one.
+  fileprivate var asBatch: Operand {
+    with(Layout(shape: [1] + shape, strides: [0] + layout.strides, offset: layout.offset))
   }
 }

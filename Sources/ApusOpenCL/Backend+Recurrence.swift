@@ -118,11 +118,9 @@ extension OpenCLBackend {
     let lengths = try it.lengths.map { try denseInput($0, .int32) }
     let dgates = try room(for: it.dgates)
     let (dh, dc) = (try room(for: it.dh0), try it.dc0.map { try room(for: $0) })
-    let table = dgates.with(Layout(contiguous: flat, offset: dgates.layout.offset))
-    // The gradients of the recurrent product are those of the gates but for a GRU's candidate, whose
-    // product is reset: a step's are kept until it has gone back, its candidate's for the weight.
+    // The gradients of a GRU's product are kept until a step has gone back, its candidate's for the weight.
     let isReset = recurrence.cell == .gru
-    let products = isReset ? try temporary([shape[1], gateWidth]) : table
+    let products = isReset ? try temporary([shape[1], gateWidth]) : dgates
     let reset = isReset ? try temporary([flat[0], shape[2]]) : nil
     let previous = try temporary([flat[0], shape[2]])
     let (dhn, dcn) = (try denseInput(it.dhn), try it.dcn.map { try denseInput($0) })
@@ -182,11 +180,9 @@ extension OpenCLBackend {
         if let marks { $0.buffer(marks) }
       }
     }
-    let direct = isReset ? 2 * shape[2] : gateWidth
-    try weightGradient(
-      table.with(table.layout.sliced(axis: 1, start: 0, length: direct)), previous, it.dweight,
-      from: 0)
-    if let reset { try weightGradient(reset, previous, it.dweight, from: direct) }
+    for (inputs, output) in it.weightProducts(dgates, reset: reset, previous: previous) {
+      try enqueue(.gemm, inputs, [output])
+    }
     if let dbias = it.dbias, let sums {
       let row = dbias.with(
         Layout(
@@ -195,16 +191,6 @@ extension OpenCLBackend {
       try reduce(.sum, axes: [0], sums, row)
     }
     try deliver([(dgates, it.dgates), (dh, it.dh0), (dc, it.dc0)])
-  }
-
-  /// The rows from `first` on of `dweight`, one for each column of `gradients`.
-  private func weightGradient(
-    _ gradients: Operand, _ previous: Operand, _ dweight: Operand, from first: Int
-  ) throws {
-    let rows = dweight.layout.sliced(axis: 0, start: first, length: gradients.shape[1])
-    try enqueue(
-      .gemm, [gradients.with(gradients.layout.permuted([1, 0])).asBatch, previous.asBatch],
-      [dweight.with(rows).asBatch])
   }
 
   // MARK: Operands as the kernels want them
@@ -302,12 +288,5 @@ extension OpenCLBackend {
       }
     }
     return CPUPlan(size: LaunchSize(items), packed: packed, marks: nil)
-  }
-}
-
-extension Operand {
-  /// A matrix as a batch of one.
-  fileprivate var asBatch: Operand {
-    with(Layout(shape: [1] + shape, strides: [0] + layout.strides, offset: layout.offset))
   }
 }

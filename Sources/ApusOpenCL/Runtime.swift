@@ -11,10 +11,8 @@ final class Runtime: @unchecked Sendable {
   private let queue: cl_command_queue
   private let lock = DeviceLock()
   private var pool: BufferPool
-  private let builder: ProgramBuilder
   private let turn: LaunchTurn?
-  private var programs = [cl_program?](repeating: nil, count: KernelProgram.allCases.count)
-  private var kernels = [cl_kernel?](repeating: nil, count: KernelID.allCases.count)
+  private var kernels: KernelTable
   private var staging = StagingArea()
   private var faults: FaultRecord
   /// Element-wise commands that are not in the queue yet; everything else goes behind them.
@@ -49,9 +47,10 @@ final class Runtime: @unchecked Sendable {
     self.queue = queue
     pool = BufferPool(
       context: context, device: description.name, largest: description.largestAllocation)
-    builder = ProgramBuilder(
+    let builder = ProgramBuilder(
       context: context, device: found.device, description: description, cache: cache,
       optimizes: optimizes, part: found.part)
+    kernels = KernelTable(builder, emulatesTensorCores: tensorCores == .emulated)
     turn = LaunchTurn.shared(
       platform: description.platformName, options: builder.commonOptions)
     faults = try FaultRecord(context: context, queue: queue)
@@ -63,8 +62,7 @@ final class Runtime: @unchecked Sendable {
     staging.releaseAll()
     faults.release()
     pool.trim()
-    for kernel in kernels { if let kernel { clReleaseKernel(kernel) } }
-    for program in programs { if let program { clReleaseProgram(program) } }
+    kernels.release()
     clReleaseCommandQueue(queue)
     clReleaseContext(context)
   }
@@ -218,8 +216,7 @@ final class Runtime: @unchecked Sendable {
   private func enqueue(
     _ id: KernelID, _ size: LaunchSize, _ set: (inout KernelArguments) -> Void
   ) throws {
-    let object = try kernels[id.rawValue] ?? create(id)
-    try enqueue(Kernel(object: object), size, set)
+    try enqueue(try kernels.kernel(id), size, set)
   }
 
   @inline(__always)
@@ -347,35 +344,8 @@ final class Runtime: @unchecked Sendable {
     -> Kernel
   {
     try lock.locked {
-      let program = try builder.build(name: name, source: source, options: options)
-      return Kernel(object: try makeKernel(program, kernel))
+      try kernels.make(source: source, program: name, kernel: kernel, options: options)
     }
-  }
-
-  private func create(_ id: KernelID) throws -> cl_kernel {
-    let owner = id.program
-    let program: cl_program
-    if let built = programs[owner.rawValue] {
-      program = built
-    } else {
-      program = try builder.build(name: owner.name, source: owner.source, options: options(owner))
-      programs[owner.rawValue] = program
-    }
-    let object = try makeKernel(program, id.name)
-    kernels[id.rawValue] = object
-    return object
-  }
-
-  private func options(_ program: KernelProgram) -> String {
-    program.usesTensorCores && tensorCores == .emulated ? "-DAPUS_EMULATE_MMA=1" : ""
-  }
-
-  private func makeKernel(_ program: cl_program, _ name: String) throws -> cl_kernel {
-    var status: cl_int = 0
-    guard let object = clCreateKernel(program, name, &status), status == CL_SUCCESS else {
-      throw failure(status, "clCreateKernel(\(name))")
-    }
-    return object
   }
 
   private func kernelName(_ kernel: cl_kernel) -> String {
