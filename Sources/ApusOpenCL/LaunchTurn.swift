@@ -1,13 +1,17 @@
 import ApusDevice
 import COpenCL
 
-/// Keeps the kernels of contexts that share programs from being in flight together, on drivers that fail then.
+/// Keeps kernels of contexts that share programs from meeting in drivers that fail then.
 ///
-/// PoCL holds one list of loaded kernels for the whole process, by the hash of program and options and by the
-/// work-group's size. Where two contexts run one program over grids of different widths at one time, they let go
-/// of each other's entries, which ends the process (`pocl_release_dlhandle_cache: Assertion 'found->ref_count >
-/// 0'`, seen in 3.1) or unloads code that still runs. Whoever launches waits for the other queue to be empty;
-/// a process with one context never does. Parts of a device build programs of their own and run side by side.
+/// PoCL 3.1 holds one list of loaded kernels for the whole process. A command that ends lets go of the first
+/// entry of its kernel and work-group, whoever made it. Entries that are made meanwhile end the process
+/// (`pocl_release_dlhandle_cache: Assertion 'found->ref_count > 0'`) or unload code that still runs:
+/// - a grid wider than those before, launched by another context that runs the same program;
+/// - the binary of the same program, taken by another context: each of its kernels is loaded for it.
+///
+/// So whoever launches waits for the other queue to be empty, which a process with one context never does,
+/// and binaries are taken while all queues are. Parts of a device build programs of their own and run side
+/// by side.
 ///
 /// `@unchecked Sendable`: the owner is read and written under `lock` only.
 final class LaunchTurn: @unchecked Sendable {
@@ -24,6 +28,14 @@ final class LaunchTurn: @unchecked Sendable {
         owner = queue
       }
       return launch()
+    }
+  }
+
+  /// Runs `body` when no kernel is running, and lets none start before it is done.
+  func whileNothingRuns<T>(_ body: () throws -> T) rethrows -> T {
+    try lock.locked {
+      if let owner { clFinish(owner) }
+      return try body()
     }
   }
 

@@ -25,6 +25,11 @@ struct ProgramBuilder {
     return options
   }
 
+  /// Shared with all contexts that build the same programs.
+  var turn: LaunchTurn? {
+    LaunchTurn.shared(platform: description.platformName, options: commonOptions)
+  }
+
   /// - Parameter name: what the program is called in error messages.
   func build(name: String, source: [UInt8], options: String) throws -> cl_program {
     try Self.lock.locked { try buildAlone(name: name, source: source, options: options) }
@@ -48,7 +53,11 @@ struct ProgramBuilder {
     return try cache.alone(key: key) {
       if let program = stored() { return program }
       let program = try compile(name: name, source: source, options: options)
-      if let binary = binary(of: program) { cache.store(key: key, binary: binary) }
+      let taken =
+        if let turn { turn.whileNothingRuns { binary(of: program) } } else {
+          binary(of: program)
+        }
+      if let binary = taken { cache.store(key: key, binary: binary) }
       return program
     }
   }

@@ -51,8 +51,7 @@ final class Runtime: @unchecked Sendable {
       context: context, device: found.device, description: description, cache: cache,
       optimizes: optimizes, part: found.part)
     kernels = KernelTable(builder, emulatesTensorCores: tensorCores == .emulated)
-    turn = LaunchTurn.shared(
-      platform: description.platformName, options: builder.commonOptions)
+    turn = builder.turn
     faults = try FaultRecord(context: context, queue: queue)
   }
 

@@ -79,6 +79,26 @@ import Testing
     #expect(try sum(healthy, 5000, 3) == 30_000)
   }
 
+  /// A context takes the binary of a program while another one runs its kernel, which ended the process on
+  /// PoCL 3.1. In a process of its own, where nobody has taken it before.
+  @Test(.timeLimit(.minutes(5))) func aBinaryIsTakenWhileAnotherContextRuns() async throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "apus-binary-\(UUID().uuidString)"
+    ).path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    // Whoever loads a program has not taken its binary.
+    try transposes(try OpenCLBackend(cacheFolder: folder + "/stored"), count: 1)
+    await #expect(processExitsWith: .success) { [folder = folder as String] in
+      let running = try OpenCLBackend(cacheFolder: folder + "/stored")
+      let building = try OpenCLBackend(cacheFolder: folder + "/empty")
+      try transposes(running, count: 1)
+      let runs = Task { while !Task.isCancelled { try transposes(running, count: 20) } }
+      try transposes(building, count: 1)
+      runs.cancel()
+      try await runs.value
+    }
+  }
+
   /// Processes that build the same programs at once leave whole entries behind.
   @Test func writersShareTheCache() async throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
@@ -102,4 +122,15 @@ import Testing
     let census = cache.census()
     #expect(census.count == 5 && census.damaged == [] && census.leftovers == 0)
   }
+}
+
+/// Copies a large matrix with its axes exchanged; each copy is one kernel.
+private func transposes(_ device: OpenCLBackend, count: Int) throws {
+  let side = 768
+  let (x, out) = (try device.temporary([side, side]), try device.temporary([side, side]))
+  try device.enqueue(.fill(1), [], [x])
+  for _ in 0..<count {
+    try device.enqueue(.copy, [x.with(x.layout.permuted([1, 0]))], [out])
+  }
+  try device.synchronize()
 }
