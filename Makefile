@@ -34,7 +34,8 @@ smoke:
 	scripts/smoke.sh $(APUS)
 
 example:
-	$(SWIFT) run -c $(CONFIGURATION) --package-path Examples/Embedding
+	$(SWIFT) build -c $(CONFIGURATION) --package-path Examples
+	$(SWIFT) run -c $(CONFIGURATION) --package-path Examples --skip-build Embedding
 
 lint:
 	@scripts/lint.sh
@@ -55,4 +56,4 @@ sanitize: setup
 	scripts/sanitize.sh
 
 clean:
-	rm -rf .build out Benchmarks/.build Examples/*/.build
+	rm -rf .build out Benchmarks/.build Examples/.build
