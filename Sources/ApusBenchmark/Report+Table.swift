@@ -3,26 +3,24 @@ import Foundation
 extension Report {
   /// A head and a row per case and device: time, rate, share of the roofline, then how many times as
   /// fast as the first device, as each peer, and as in an earlier report the case is.
-  package func table(comparedWith earlier: Report? = nil) -> [[String]] {
+  package func table(comparedWithEarlier isCompared: Bool) -> [[String]] {
     let peers = runners(peers: true)
     let devices = runners(peers: false)
     var head = ["case", "device", "ms", "rate", "share"]
     if devices.count > 1 { head.append("× \(devices[0])") }
     head += peers.map { "× \($0)" }
-    if earlier != nil { head.append("× before") }
+    if isCompared { head.append("× before") }
     var table = [head]
     for row in rows where !row.isPeer {
-      func speedUp(over other: Row?) -> String {
-        other.map { format($0.medianMilliseconds / row.medianMilliseconds) } ?? "–"
-      }
+      func times(_ speedup: Double?) -> String { speedup.map(format) ?? "–" }
       var cells = [
         row.name, row.runner, format(row.medianMilliseconds),
         row.rate.map { "\(format($0)) \(row.unit ?? "")" } ?? "–",
         row.share.map { "\(Int(($0 * 100).rounded())) %" } ?? "–",
       ]
-      if devices.count > 1 { cells.append(speedUp(over: self.row(row.name, devices[0]))) }
-      cells += peers.map { speedUp(over: self.row(row.name, $0)) }
-      if let earlier { cells.append(speedUp(over: earlier.row(row.name, row.runner))) }
+      if devices.count > 1 { cells.append(times(row.speedup)) }
+      cells += peers.map { times(row.speedup(over: self.row(row.name, $0))) }
+      if isCompared { cells.append(times(row.speedupOverBefore)) }
       table.append(cells)
     }
     return table
@@ -39,10 +37,10 @@ extension Report {
       """
   }
 
-  package func markdown(comparedWith earlier: Report? = nil) -> String {
+  package func markdown(comparedWithEarlier isCompared: Bool) -> String {
     let used = versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
       .joined(separator: ", ")
-    let table = table(comparedWith: earlier)
+    let table = table(comparedWithEarlier: isCompared)
     let lines = table.map { "| " + $0.joined(separator: " | ") + " |" }
     let rule = "|" + String(repeating: "---|", count: table[0].count)
     return """

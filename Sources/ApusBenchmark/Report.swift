@@ -16,6 +16,14 @@ package struct Report: Codable {
     package let share: Double?
     /// Operations for each byte that must move.
     package let intensity: Double?
+    /// How many times as fast as on the first device; nil for peers, and in files older than this.
+    package var speedup: Double?
+    /// How many times as fast as in an earlier report; nil without one that has the case.
+    package var speedupOverBefore: Double?
+
+    func speedup(over other: Row?) -> Double? {
+      other.map { $0.medianMilliseconds / medianMilliseconds }
+    }
   }
 
   package var processor: String
@@ -45,12 +53,32 @@ package struct Report: Codable {
     do {
       self = try JSONDecoder().decode(
         Report.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+      if let odd = rows.first(where: { !($0.medianMilliseconds > 0) }) {
+        throw ApusError(
+          .data, operation: path,
+          "is no report of `apus bench --json`: \(odd.name) takes \(odd.medianMilliseconds) ms")
+      }
     } catch let error as DecodingError {
       throw ApusError(
         .data, operation: path, "is no report of `apus bench --json`: \(error)")
+    } catch let error as ApusError {
+      throw error
     } catch {
       throw ApusError(
         .file, operation: path, "cannot be read: \(error.localizedDescription)")
+    }
+  }
+
+  /// Fills in how many times as fast as on the first device, and as before, each case is.
+  package mutating func compare(with earlier: Report?) {
+    let first = runners(peers: false).first
+    rows = rows.map { row in
+      var row = row
+      if !row.isPeer {
+        row.speedup = row.speedup(over: first.flatMap { self.row(row.name, $0) })
+        row.speedupOverBefore = row.speedup(over: earlier?.row(row.name, row.runner))
+      }
+      return row
     }
   }
 

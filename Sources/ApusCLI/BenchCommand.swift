@@ -73,6 +73,12 @@ struct BenchCommand: ParsableCommand {
         .value, operation: "bench", "--device names no device; try --device cpu,opencl")
     }
     let devices = try names.map { memory.limited(try products.set(on: Devices.named($0))) }
+    if let twice = devices.indices.first(where: { i in
+      devices[..<i].contains { $0.name == devices[i].name }
+    }) {
+      throw ApusError(
+        .value, operation: "bench", "--device \(device) names \(devices[twice].name) twice")
+    }
     let chosen = BenchCase.cases(
       matching: filter, hasGPU: devices.contains { $0.info.kind == .gpu })
     let timesFirstStep = firstStep && (filter.isEmpty || Bench.firstStep.contains(filter))
@@ -95,18 +101,19 @@ struct BenchCommand: ParsableCommand {
       let count = (device.backend as? OpenCLBackend)?.tuningCount ?? 0
       if count > 0 { report.versions[device.name, default: ""] += ", \(count) tuned choices" }
     }
-    try publish(report, earlier)
+    report.compare(with: earlier)
+    try publish(report)
     devices.forEach(memory.report)
   }
 
-  private func publish(_ report: Report, _ earlier: Report?) throws {
+  private func publish(_ report: Report) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let data = try encoder.encode(report)
     if json {
       try Console.print(String(decoding: data, as: UTF8.self))
     } else {
-      try Console.print(Console.table(report.table(comparedWith: earlier)))
+      try Console.print(Console.table(report.table(comparedWithEarlier: compare != nil)))
       try Console.print("\n" + report.limits)
     }
     if let plot { try AtomicFile.write(Data(report.svg().utf8), to: plot) }
@@ -117,7 +124,7 @@ struct BenchCommand: ParsableCommand {
     }.joined(separator: "-")
     try AtomicFile.write(data, to: "\(output)/\(name).json")
     try AtomicFile.write(
-      Data(report.markdown(comparedWith: earlier).utf8), to: "\(output)/\(name).md")
+      Data(report.markdown(comparedWithEarlier: compare != nil).utf8), to: "\(output)/\(name).md")
     try AtomicFile.write(Data(report.svg().utf8), to: "\(output)/\(name).svg")
     Console.note("wrote \(output)/\(name).json, .md and .svg")
   }

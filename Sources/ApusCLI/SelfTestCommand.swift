@@ -20,7 +20,8 @@ struct SelfTestCommand: ParsableCommand {
 
       Verdicts: 'pass'; 'unsupported' for an element type that the device does not have; 'wrong driver'
       where the results become right when the driver compiles without optimisation (-cl-opt-disable);
-      'wrong kernel' where they do not. Exit code 1 if anything is wrong.
+      'wrong kernel' where they do not; 'fail' on a device that compiles nothing; 'out of memory' where
+      memory, or --memory-limit, did not suffice. Exit code 1 for anything but 'pass' and 'unsupported'.
       """)
 
   @OptionGroup var device: DeviceOptions
@@ -61,7 +62,9 @@ struct SelfTestCommand: ParsableCommand {
       } ?? chosen
     let start = Date()
     var test = SelfTest(tested.backend) {
-      try Devices.unoptimized(tested.name).map { try device.products.set(on: $0).backend }
+      try Devices.unoptimized(tested.name).map {
+        device.memory.limited(try device.products.set(on: $0)).backend
+      }
     }
     var rows: [SelfTest.Row] = []
     for (position, opCase) in cases.enumerated() {

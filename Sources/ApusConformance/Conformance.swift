@@ -13,6 +13,9 @@ package struct Conformance {
   /// How many of the problems are that the device does not take an element type.
   package private(set) var refusals = 0
 
+  /// How many are that memory did not suffice.
+  package private(set) var shortages = 0
+
   /// Every trial in every placement: agreement with the reference, guards, inputs left alone, and
   /// the same bits when repeated.
   package mutating func check(_ opCase: OpCase) {
@@ -30,7 +33,11 @@ package struct Conformance {
   private mutating func note(_ error: any Error, _ label: String) {
     problems.append("\(label): \(error)")
     worst = .infinity
-    if (error as? ApusError)?.kind == .dtype { refusals += 1 }
+    switch (error as? ApusError)?.kind {
+    case .dtype: refusals += 1
+    case .outOfMemory: shortages += 1
+    default: break
+    }
   }
 
   /// A fused operation against its composed body, both on the device.

@@ -15,6 +15,8 @@ package struct SelfTest {
     case wrongKernel = "wrong kernel"
     /// Wrong, on a device that compiles nothing.
     case fail
+    /// Nothing was wrong that could be run; other trials did not fit into memory or its limit.
+    case outOfMemory = "out of memory"
 
     package var isFailure: Bool { self != .pass && self != .unsupported }
   }
@@ -25,13 +27,29 @@ package struct SelfTest {
     /// Of the first operand; for a conversion both types.
     package let dtype: String
     package let verdict: Verdict
-    /// The largest error met, relative to the expected value (see ``Tolerance``); nil where a result
-    /// is infinitely wrong, missing or not a number.
+    /// The largest error met, relative to the expected value (see ``Tolerance``); nil (`null` in JSON) where
+    /// a result is infinitely wrong, missing or not a number.
     package let error: Double?
     package let allowed: Double
     package let trials: Int
     /// The first things that were wrong, in words.
     package let problems: [String]
+
+    /// Every key, also that of an error which is no number.
+    package func encode(to encoder: any Encoder) throws {
+      var row = encoder.container(keyedBy: CodingKeys.self)
+      try row.encode(operation, forKey: .operation)
+      try row.encode(dtype, forKey: .dtype)
+      try row.encode(verdict, forKey: .verdict)
+      try row.encode(error, forKey: .error)
+      try row.encode(allowed, forKey: .allowed)
+      try row.encode(trials, forKey: .trials)
+      try row.encode(problems, forKey: .problems)
+    }
+
+    private enum CodingKeys: CodingKey {
+      case operation, dtype, verdict, error, allowed, trials, problems
+    }
   }
 
   private let device: any Backend
@@ -70,6 +88,8 @@ package struct SelfTest {
       opCase.trials.allSatisfy(\.hasOptionalType)
     {
       verdict = .unsupported
+    } else if result.shortages > 0, result.shortages == result.problems.count {
+      verdict = .outOfMemory
     } else if !result.problems.isEmpty {
       verdict = blame(opCase)
     }

@@ -52,7 +52,8 @@ public final class OpenCLBackend: Backend {
     }
     let cache = ProgramCache(root: cacheFolder)
     runtime = try Runtime(
-      found[index], kind: kind, optimizes: optimizes, limits: limits, cache: cache,
+      found[index], name: "opencl:\(index)", kind: kind, optimizes: optimizes, limits: limits,
+      cache: cache,
       tensorCores: tensorCores)
     description = runtime.description
     tuning = TuningTable(
@@ -79,7 +80,7 @@ public final class OpenCLBackend: Backend {
       throw deviceError("the driver made only \(parts.count) parts of 'opencl:\(index)'")
     }
     let cache = ProgramCache(root: cacheFolder)
-    runtime = try Runtime(parts[part], cache: cache)
+    runtime = try Runtime(parts[part], name: "opencl:\(index)", cache: cache)
     description = runtime.description
     tuning = TuningTable(description, beside: cache)
     lightTuner = nil

@@ -4,11 +4,12 @@ import Foundation
 /// Built programs on disk: one file per device, driver, source and options.
 ///
 /// Entries are written to a temporary file and renamed, so a concurrent process sees a whole
-/// entry or none; a checksum tells a damaged entry, which counts as missing.
+/// entry or none; a checksum of key and binary tells an entry that is damaged or another program's, which
+/// counts as missing.
 package struct ProgramCache: Sendable {
   package let folder: String
 
-  private static let magic: [UInt8] = Array("APUSBIN1".utf8)
+  private static let magic: [UInt8] = Array("APUSBIN2".utf8)
 
   /// `$APUS_CACHE/programs`, `$XDG_CACHE_HOME/apus/programs` or `~/.cache/apus/programs`.
   package init(environment: [String: String] = ProcessInfo.processInfo.environment) {
@@ -40,7 +41,7 @@ package struct ProgramCache: Sendable {
     guard length > 0, length < 1 << 30 else { return nil }
     var payload = [UInt8](repeating: 0, count: Int(length))
     guard fread(&payload, 1, payload.count, file) == payload.count, fgetc(file) == EOF,
-      fnv1a(payload) == Self.number(header[16..<24])
+      Self.checksum(payload, key) == Self.number(header[16..<24])
     else { return nil }
     return payload
   }
@@ -51,7 +52,9 @@ package struct ProgramCache: Sendable {
       atPath: folder, withIntermediateDirectories: true)
     let temporary = "\(folder)/\(key).\(getpid()).\(UInt64.random(in: 0...UInt64.max)).tmp"
     guard let file = fopen(temporary, "wb") else { return }
-    let header = Self.magic + Self.bytes(UInt64(binary.count)) + Self.bytes(fnv1a(binary))
+    let header =
+      Self.magic + Self.bytes(UInt64(binary.count))
+      + Self.bytes(Self.checksum(binary, key))
     let wrote =
       fwrite(header, 1, header.count, file) == header.count
       && fwrite(binary, 1, binary.count, file) == binary.count
@@ -61,7 +64,8 @@ package struct ProgramCache: Sendable {
     }
   }
 
-  /// Runs `body` while no other process builds the program of `key`.
+  /// Runs `body` while no other process builds the program of `key`; one that takes over a minute, or was
+  /// stopped, is not waited for.
   ///
   /// Of processes that start at once one builds, and the others load what it has stored. Where all
   /// built into one cache of PoCL 3.1, the driver ended one of them in `readdir`, once in many runs.
@@ -69,7 +73,7 @@ package struct ProgramCache: Sendable {
     let locks = (folder as NSString).deletingLastPathComponent + "/locks"
     try? FileManager.default.createDirectory(atPath: locks, withIntermediateDirectories: true)
     var ended: Result<T, any Error>?
-    try? FileLock.holding("\(locks)/\(key)", seconds: 600) { ended = Result { try body() } }
+    try? FileLock.holding("\(locks)/\(key)", seconds: 60) { ended = Result { try body() } }
     // Where nothing can be locked, nothing can be stored either.
     return try ended?.get() ?? body()
   }
@@ -114,6 +118,10 @@ package struct ProgramCache: Sendable {
       second = fnv1a(bytes(UInt64(part.count)), from: second)
     }
     return hexadecimal(first) + hexadecimal(second)
+  }
+
+  private static func checksum(_ binary: [UInt8], _ key: String) -> UInt64 {
+    fnv1a(binary, from: fnv1a(Array(key.utf8)))
   }
 
   private static func hexadecimal(_ value: UInt64) -> String {

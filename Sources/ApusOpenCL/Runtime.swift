@@ -29,8 +29,10 @@ final class Runtime: @unchecked Sendable {
 
   var isGPU: Bool { description.kind == .gpu }
 
+  /// - Parameter name: What messages call the device: `opencl:0`.
   init(
-    _ found: DiscoveredDevice, kind: OpenCLDeviceDescription.Kind? = nil, optimizes: Bool = true,
+    _ found: DiscoveredDevice, name: String, kind: OpenCLDeviceDescription.Kind? = nil,
+    optimizes: Bool = true,
     limits: OpenCLLimits = OpenCLLimits(), cache: ProgramCache = ProgramCache(),
     tensorCores: TensorCores = .own
   ) throws {
@@ -46,7 +48,7 @@ final class Runtime: @unchecked Sendable {
     else { throw failure(status, "clCreateCommandQueue(\(description.name))") }
     self.queue = queue
     pool = BufferPool(
-      context: context, device: description.name, largest: description.largestAllocation)
+      context: context, device: name, largest: description.largestAllocation)
     let builder = ProgramBuilder(
       context: context, device: found.device, description: description, cache: cache,
       optimizes: optimizes, part: found.part)

@@ -45,9 +45,13 @@ public final class ReferenceBackend: Backend {
   public func synchronize() throws { pool.count(synchronizations: 1) }
 
   public func enqueue(_ command: Command) throws {
-    if command.operation.isFused { return try compose(command) }
-    pool.count(launches: 1)
-    try order.withLock { try run(command) }
+    do {
+      if command.operation.isFused { return try compose(command) }
+      pool.count(launches: 1)
+      try order.withLock { try run(command) }
+    } catch let error as ApusError {
+      throw error.asking(for: command.operation.name)
+    }
   }
 
   // MARK: Elements

@@ -71,7 +71,7 @@ extension Tensor {
     _ shape: [Int], _ value: Double, dtype: DType = .float32, on device: Device
   ) throws -> Tensor {
     _ = try ShapeRule.count(shape, "full")
-    let out = try device.backend.temporary(shape, dtype)
+    let out = try device.backend.temporary(shape, dtype, for: .fill(value))
     try device.backend.enqueue(Command(.fill(value), inputs: [], outputs: [out]))
     return Tensor(out, on: device)
   }
@@ -192,8 +192,9 @@ extension Tensor {
     on device: Device
   ) throws -> Tensor {
     _ = try ShapeRule.count(shape, name)
-    let out = try device.backend.temporary(shape, .float32)
-    try device.backend.enqueue(Command(.random(distribution, key), inputs: [], outputs: [out]))
+    let operation = Operation.random(distribution, key)
+    let out = try device.backend.temporary(shape, .float32, for: operation)
+    try device.backend.enqueue(Command(operation, inputs: [], outputs: [out]))
     return Tensor(out, on: device)
   }
 }

@@ -68,7 +68,7 @@ public final class Parameter: Sendable {
         return (state.operand, state.operand)
       }
       let value = try Tensor(state.operand, on: state.device).contiguous().operand
-      return (value, try state.device.backend.temporary(value.shape, value.dtype))
+      return (value, try Tensor.allocated(value.shape, value.dtype, on: state.device).operand)
     }
   }
 

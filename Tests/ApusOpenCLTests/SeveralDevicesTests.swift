@@ -121,6 +121,12 @@ import Testing
     }
     let census = cache.census()
     #expect(census.count == 5 && census.damaged == [] && census.leftovers == 0)
+    // A whole entry under another program's name is not taken for that program's.
+    let (own, other) = (folder.path + "/programs/k1.bin", folder.path + "/programs/k2.bin")
+    try FileManager.default.removeItem(atPath: own)
+    try FileManager.default.copyItem(atPath: other, toPath: own)
+    #expect(cache.load(key: "k1") == nil && cache.load(key: "k2") != nil)
+    #expect(cache.census().damaged == ["k1.bin"])
   }
 }
 

@@ -14,6 +14,7 @@ struct BenchTests {
       "bench --device \(names.joined(separator: ",")) --filter gemm-256 --rounds 1 --seconds 0 --json",
       in: folder)
     try folder.write(run.output, "before.json")
+    #expect(!run.output.contains("speedupOverBefore"))
     let report = try Report(path: folder.path("before.json"))
     #expect(report.rows.map(\.runner) == names && report.fmaPeak > 0)
     for row in report.rows {
@@ -33,14 +34,31 @@ struct BenchTests {
     #expect(
       picture.contains("Roofline") && picture.contains("<circle") && picture.contains("</svg>"))
     #expect(isWellFormed(picture))
+
+    let compared = try await succeed(
+      "bench --device \(names.joined(separator: ",")) --filter gemm-256 --rounds 1 --seconds 0 --json "
+        + "--compare before.json", in: folder)
+    try folder.write(compared.output, "after.json")
+    let after = try Report(path: folder.path("after.json"))
+    for (before, row) in zip(report.rows, after.rows) {
+      let (first, now) = (after.rows[0].medianMilliseconds, row.medianMilliseconds)
+      #expect(row.speedup == first / now)
+      #expect(row.speedupOverBefore == before.medianMilliseconds / now)
+    }
   }
 
   @Test func badInput() async throws {
     let folder = try Folder()
     try folder.write("{}", "empty.json")
+    try folder.write(
+      """
+      {"processor": "p", "threads": 1, "fmaPeak": 1, "copyBandwidth": 1, "versions": {},
+       "rows": [{"name": "gemm", "runner": "cpu", "isPeer": false, "medianMilliseconds": 0}]}
+      """, "zero.json")
     for (arguments, sign) in [
       ("--filter no-such-case", "gemm-256x256x256"), ("--compare nowhere.json", "nowhere.json"),
-      ("--compare empty.json", "is no report"), ("--device quantum", "quantum"),
+      ("--compare empty.json", "is no report"), ("--compare zero.json", "gemm takes 0.0 ms"),
+      ("--device cpu,cpu", "cpu twice"), ("--device quantum", "quantum"),
     ] {
       let run = try await apus("bench --filter gemm-256 \(arguments)", in: folder)
       #expect(run.code == 1 && run.errors.contains(sign), "\(arguments): \(run.errors)")

@@ -59,6 +59,22 @@ struct SelfTestCommandTests {
     #expect(table.code == 1 && table.output.contains(verdict))
   }
 
+  /// Too little memory is nobody's fault, and every row has every key.
+  @Test(arguments: TestDevices.all.map(\.name))
+  func memoryThatIsShortIsNoWrongResult(name: String) async throws {
+    let folder = try Folder()
+    let ended = try await apus(
+      "selftest --device \(name) --quick --filter softmax --memory-limit 1KiB --json", in: folder)
+    #expect(ended.code == 1 && !ended.wasKilled, "\(ended.errors)")
+    let object = try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [String: Any]
+    let rows = try #require(object?["rows"] as? [[String: Any]])
+    let short = rows.filter { $0["verdict"] as? String == "out of memory" }
+    #expect(!short.isEmpty && short.allSatisfy { $0["error"] is NSNull })
+    #expect(rows.allSatisfy { ["out of memory", "pass"].contains($0["verdict"] as? String ?? "") })
+    let problem = try #require((short.first?["problems"] as? [String])?.first)
+    #expect(problem.contains("'\(name)' cannot give"), "\(problem)")
+  }
+
   @Test func table() async throws {
     let folder = try Folder()
     let run = try await succeed("selftest --device cpu --quick --filter copy", in: folder)

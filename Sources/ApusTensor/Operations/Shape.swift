@@ -148,7 +148,10 @@ extension Tensor {
     let device = try commonDevice(tensors, .copy)
     // In the memory order that they share, so that each copy runs along it.
     let order = Layout.permutedOrder(tensors.map(\.operand.layout)) ?? Array(shape.indices)
-    let memory = try device.backend.temporary(order.map { shape[$0] }, first.dtype)
+    let memory: Operand
+    do { memory = try device.backend.temporary(order.map { shape[$0] }, first.dtype) } catch let
+      error as ApusError
+    { throw error.asking(for: "concatenated", shape, first.dtype) }
     let out = Tensor(memory.with(memory.layout.permuted(order.inversePermutation)), on: device)
     var start = 0
     for x in tensors where x.shape[index] > 0 {
