@@ -93,6 +93,15 @@ package struct Placement: Codable, Sendable, Equatable {
 }
 
 extension Placement {
+  /// Whether a file holds what can have been measured.
+  private var isSensible: Bool {
+    !figures.isEmpty
+      && figures.allSatisfy {
+        $0.n > 0 && $0.processor > 0 && $0.processor < .infinity && $0.other > 0
+          && $0.other < .infinity
+      }
+  }
+
   /// What was measured before on these devices, or is measured now and kept.
   static func kept(_ info: DeviceInfo, _ device: Device, beside processor: Device) throws
     -> Placement
@@ -106,7 +115,7 @@ extension Placement {
     let path = "\(folder)/\(identity.text).json"
     if let data = FileManager.default.contents(atPath: path),
       let found = try? JSONDecoder().decode(Placement.self, from: data), found.device == info.name,
-      !found.figures.isEmpty
+      found.isSensible
     {
       return found
     }

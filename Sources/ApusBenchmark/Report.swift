@@ -65,7 +65,7 @@ package struct Report: Codable {
       throw error
     } catch {
       throw ApusError(
-        .file, operation: path, "cannot be read: \(error.localizedDescription)")
+        .file, operation: path, "cannot be read: \(error.fileReason)")
     }
   }
 

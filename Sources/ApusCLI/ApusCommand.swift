@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 
 @main
 struct ApusCommand: ParsableCommand {
@@ -20,4 +21,10 @@ struct ApusCommand: ParsableCommand {
       ListDevices.self, DoctorCommand.self, SelfTestCommand.self, TuneCommand.self,
       BenchCommand.self, Summary.self, Presets.self, Demo.self, AugmentPreview.self,
     ])
+
+  static func main() {
+    // A file that would grow beyond `ulimit -f` is an error of its write, as a full disk is.
+    signal(SIGXFSZ, SIG_IGN)
+    main(nil)
+  }
 }

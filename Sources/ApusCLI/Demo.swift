@@ -19,7 +19,7 @@ struct Demo: ParsableCommand {
         atPath: outputDir, withIntermediateDirectories: true)
     } catch {
       throw ApusError(
-        .file, operation: outputDir, "cannot be made: \(error.localizedDescription)")
+        .file, operation: outputDir, "cannot be made: \(error.fileReason)")
     }
     let chosen = try device.open(quiet: false)
     var options = TrainingOptions()

@@ -52,7 +52,7 @@ struct ModelSource {
     } catch let error as ApusError {
       throw error
     } catch {
-      throw ApusError(.file, operation: name, "cannot be read: \(error.localizedDescription)")
+      throw ApusError(.file, operation: name, "cannot be read: \(error.fileReason)")
     }
   }
 }

@@ -29,7 +29,7 @@ struct PredictionInput {
       names = try FileManager.default.contentsOfDirectory(atPath: path)
     } catch {
       throw ApusError(
-        .file, operation: path, "cannot be listed: \(error.localizedDescription)")
+        .file, operation: path, "cannot be listed: \(error.fileReason)")
     }
     let files = names.filter { ImageFile.isNamed($0) && !$0.hasPrefix(".") }.sorted()
       .map { (path as NSString).appendingPathComponent($0) }

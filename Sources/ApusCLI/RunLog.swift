@@ -56,7 +56,7 @@ final class RunLog {
     do {
       try handle.write(contentsOf: Data((try event.json() + "\n").utf8))
     } catch {
-      throw ApusError(.file, operation: path, "cannot be written: \(error.localizedDescription)")
+      throw ApusError(.file, operation: path, "cannot be written: \(error.fileReason)")
     }
   }
 }

@@ -55,14 +55,14 @@ extension CPUBackend {
 
   func upsample(_ upsampling: Upsampling, _ x: Operand, _ out: Operand) throws {
     try resample(
-      Taps(upsampling, x.shape[2], out.shape[2]), Taps(upsampling, x.shape[3], out.shape[3]), x,
-      out)
+      Taps(upsampling, axis: 2, x.shape[2], out.shape[2]),
+      Taps(upsampling, axis: 3, x.shape[3], out.shape[3]), x, out)
   }
 
   func upsampleBackward(_ upsampling: Upsampling, _ dy: Operand, _ dx: Operand) throws {
     try resample(
-      Taps(upsampling, dx.shape[2], dy.shape[2]).transposed(dx.shape[2]),
-      Taps(upsampling, dx.shape[3], dy.shape[3]).transposed(dx.shape[3]), dy, dx)
+      Taps(upsampling, axis: 2, dx.shape[2], dy.shape[2]).transposed(dx.shape[2]),
+      Taps(upsampling, axis: 3, dx.shape[3], dy.shape[3]).transposed(dx.shape[3]), dy, dx)
   }
 
   private func resample(_ rows: Taps, _ columns: Taps, _ x: Operand, _ out: Operand) throws {
@@ -109,9 +109,9 @@ struct Taps {
       })
   }
 
-  init(_ upsampling: Upsampling, _ input: Int, _ output: Int) {
+  init(_ upsampling: Upsampling, axis: Int, _ input: Int, _ output: Int) {
     self.init(
-      upsampling.sources(input: input, output: output).map { source in
+      upsampling.sources(axis: axis, input: input, output: output).map { source in
         source.second == source.first
           ? (source.first, [1])
           : (source.first, [Float(1 - source.share), Float(source.share)])

@@ -1,17 +1,25 @@
 extension Upsampling {
   /// For each position of an output axis the two input positions it lies between, and the share of
   /// the second (0 for the nearest one).
-  public func sources(input: Int, output: Int) -> [(first: Int, second: Int, share: Double)] {
-    (0..<output).map { i in
+  ///
+  /// - Parameter axis: 2 for rows, 3 for columns.
+  public func sources(axis: Int, input: Int, output: Int)
+    -> [(first: Int, second: Int, share: Double)]
+  {
+    let scale = axis == 2 ? scale?.height : scale?.width
+    let ratio = scale.map { 1 / $0 } ?? Double(input) / Double(output)
+    return (0..<output).map { i in
       if mode == .nearest {
-        let source = i * input / output
+        let source =
+          scale == nil
+          ? i * input / output : min(Int((Float(i) * Float(ratio)).rounded(.down)), input - 1)
         return (source, source, 0)
       }
       let position =
         if alignsCorners {
           output > 1 ? Double(i) * Double(input - 1) / Double(output - 1) : 0
         } else {
-          max((Double(i) + 0.5) * Double(input) / Double(output) - 0.5, 0)
+          max((Double(i) + 0.5) * ratio - 0.5, 0)
         }
       let first = min(Int(position), input - 1)
       return (first, min(first + 1, input - 1), position - Double(first))
@@ -28,7 +36,8 @@ extension Backend {
     for axis in 2...3 {
       var shape = result.shape
       shape[axis] = out.shape[axis]
-      let sources = upsampling.sources(input: x.shape[axis], output: out.shape[axis])
+      let sources = upsampling.sources(
+        axis: axis, input: x.shape[axis], output: out.shape[axis])
       func taken(_ positions: [Int]) throws -> Operand {
         let part = try temporary(shape, x.dtype)
         try enqueue(.take(axis: axis), [result, try table(positions, [positions.count])], [part])
@@ -54,7 +63,8 @@ extension Backend {
     for axis in 2...3 {
       var shape = result.shape
       shape[axis] = dx.shape[axis]
-      let sources = upsampling.sources(input: dx.shape[axis], output: dy.shape[axis])
+      let sources = upsampling.sources(
+        axis: axis, input: dx.shape[axis], output: dy.shape[axis])
       func added(_ part: Operand, _ positions: [Int], to sum: Operand) throws -> Operand {
         let next = try temporary(shape, dy.dtype)
         let table = try table(positions, [positions.count])

@@ -55,14 +55,32 @@ public struct Convolution: Sendable, Hashable {
 /// two neighbours, at `max((i + ½) · input / output − ½, 0)`; with `alignsCorners` at
 /// `i · (input − 1) / (output − 1)`. These are the rules of `torch.nn.functional.interpolate`, which
 /// rounds `input / output` to a float first, and so takes the pixel before at some exact quotients.
+///
+/// Where a ``scale`` is given, its inverse stands for `input / output`, in `Float` for the nearest pixel: the
+/// same but where `input · scale` is no whole number.
 public struct Upsampling: Sendable, Hashable {
   public enum Mode: Sendable, Hashable { case nearest, bilinear }
+
+  /// How many times as large the output is, before it is cut to whole pixels.
+  public struct Scale: Sendable, Hashable {
+    public var height: Double
+    public var width: Double
+
+    public init(height: Double, width: Double) {
+      self.height = height
+      self.width = width
+    }
+  }
+
   public var mode: Mode
   public var alignsCorners: Bool
+  /// Nil where the sizes alone tell.
+  public var scale: Scale?
 
-  public init(_ mode: Mode, alignsCorners: Bool = false) {
+  public init(_ mode: Mode, alignsCorners: Bool = false, scale: Scale? = nil) {
     self.mode = mode
     self.alignsCorners = alignsCorners
+    self.scale = scale
   }
 }
 

@@ -62,8 +62,8 @@ extension Module {
     return namedParameters().map(\.parameter).filter { seen.insert(ObjectIdentifier($0)).inserted }
   }
 
-  /// The number of scalars in all parameters.
-  public var parameterCount: Int { parameters().reduce(0) { $0 + $1.count } }
+  /// The number of scalars in all parameters; statistics are none.
+  public var parameterCount: Int { parameters().reduce(0) { $0 + $1.learnableCount } }
 
   /// Moves all parameters to another device: all of them, or none where it has no room.
   public func move(to device: Device) throws {
@@ -160,4 +160,9 @@ private func visit(_ value: Any, name: String, into found: inout [NamedParameter
     default: break
     }
   }
+}
+
+extension Parameter {
+  /// Scalars that training may learn.
+  var learnableCount: Int { isStatistic ? 0 : count }
 }

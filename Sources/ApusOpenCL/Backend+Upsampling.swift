@@ -9,7 +9,7 @@ private struct UpsamplingTables {
 
   init(_ upsampling: Upsampling, from input: [Int], to output: [Int]) throws {
     for axis in 2...3 {
-      let sources = upsampling.sources(input: input[axis], output: output[axis])
+      let sources = upsampling.sources(axis: axis, input: input[axis], output: output[axis])
       var first = [Int](repeating: output[axis], count: input[axis])
       var last = [Int](repeating: 0, count: input[axis])
       for (position, source) in sources.enumerated() {

@@ -9,6 +9,7 @@ public final class Parameter: Sendable {
     var operand: Operand
     var device: Device
     var isTrainable: Bool
+    var isStatistic = false
   }
 
   private let state: Mutex<State>
@@ -25,10 +26,19 @@ public final class Parameter: Sendable {
   public var device: Device { state.withLock { $0.device } }
   public var count: Int { state.withLock { $0.operand.count } }
 
-  /// Frozen parameters get no gradient and are not changed by optimizers.
+  /// Frozen parameters get no gradient and are not changed by optimizers. A statistic stays frozen.
   public var isTrainable: Bool {
     get { state.withLock { $0.isTrainable } }
-    set { state.withLock { $0.isTrainable = newValue } }
+    set { state.withLock { $0.isTrainable = newValue && !$0.isStatistic } }
+  }
+
+  /// Whether it is a record of what training saw, such as a running mean: part of a model's state, as a
+  /// buffer of `torch.nn.Module`, but none of its parameters when these are counted.
+  public var isStatistic: Bool { state.withLock { $0.isStatistic } }
+
+  /// Makes it a statistic, for good.
+  public func becomeStatistic() {
+    state.withLock { ($0.isStatistic, $0.isTrainable) = (true, false) }
   }
 
   /// Replaces the value.

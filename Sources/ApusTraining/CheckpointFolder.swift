@@ -26,7 +26,7 @@ public struct CheckpointFolder: Sendable {
     } catch {
       throw ApusError(
         .file, operation: path,
-        "is no folder for checkpoints: \(error.localizedDescription)")
+        "is no folder for checkpoints: \(error.fileReason)")
     }
     try AtomicFile.requireWritable(last)
   }

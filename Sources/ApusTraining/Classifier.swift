@@ -68,6 +68,8 @@ public struct Classifier: StoredModel {
       audio: try file.decoded("audio", as: AudioFeatures.self, path: path),
       text: try file.decoded("text", as: TextEncoding.self, path: path),
       textSchema: try file.decoded("textSchema", as: TextSchema.self, path: path), device: device)
+    try schema?.requireFit(
+      featureCount: model.inputs[0].shape.reduce(1, *), classNames: classNames, path: path)
     try text?.requireFit(model, path)
     try audio?.validate()
     guard let outputs = model.outputShapes.first?.last, outputs == classNames.count else {

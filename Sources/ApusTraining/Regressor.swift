@@ -56,6 +56,8 @@ public struct Regressor: StoredModel {
       forecasting: try file.decoded("forecasting", as: Forecasting.self, path: path),
       device: device)
     try forecasting?.validate()
+    try schema?.requireFit(
+      featureCount: model.inputs[0].shape.reduce(1, *), classNames: [], path: path)
     let shapes = [model.inputs.first?.shape, model.outputShapes.first]
     guard model.inputs.count == 1, model.outputShapes == [[scaling.mean.count]],
       forecasting.map({

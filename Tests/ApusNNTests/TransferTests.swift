@@ -37,6 +37,15 @@ struct TransferTests {
     }
   }
 
+  /// Thawing a model leaves running statistics to the batches.
+  @Test func statisticsStayFrozen() throws {
+    let norm = try BatchNorm(3, on: TestDevices.reference)
+    norm.setTrainable(false)
+    norm.setTrainable(true)
+    #expect(norm.weight?.isTrainable == true && norm.runningMean?.isTrainable == false)
+    #expect(norm.runningVariance?.isStatistic == true && norm.parameterCount == 6)
+  }
+
   @Test func freezesByPrefix() throws {
     let net = try Net(classes: 2, key: 1, on: TestDevices.reference)
     try net.freeze(prefix: "body.")

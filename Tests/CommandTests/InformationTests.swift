@@ -46,6 +46,15 @@ struct InformationTests {
       #expect(summary.inputShape == shape && summary.parameters == parameters, "\(model)")
       #expect(summary.layers.reduce(0) { $0 + $1.parameters } == parameters)
     }
+    // Running statistics are no parameters: the numbers of the paper and of torchvision.
+    for (arguments, parameters) in [
+      ("resnet20 --input-shape 3,32,32 --classes 10", 269_722),
+      ("resnet18 --input-shape 3,224,224 --classes 1000", 11_689_512),
+    ] {
+      let text = try await succeed("summary --model \(arguments) --json", in: folder).output
+      let summary = try JSONDecoder().decode(SummaryJSON.self, from: Data(text.utf8))
+      #expect(summary.parameters == parameters)
+    }
     let table = try await succeed(
       "summary --model mlp-small --input-shape 7 --classes 2", in: folder)
     #expect(table.output.contains("fc1") && table.output.contains("Linear"))

@@ -11,6 +11,7 @@ private func trials(
 ) -> [Trial] {
   upsamplings.flatMap { upsampling in
     sizes.map { input, height, width in
+      let upsampling = upsampling.fitting(input, height, width)
       let output = [input[0], input[1], height, width]
       let terms = (height / input[2] + 1) * (width / input[3] + 1)
       return Trial(
@@ -22,16 +23,33 @@ private func trials(
   }
 }
 
-private let bilinear = [Upsampling(.bilinear), Upsampling(.bilinear, alignsCorners: true)]
+extension Upsampling {
+  /// Where it has a scale, one that leads to just these sizes.
+  fileprivate func fitting(_ input: [Int], _ height: Int, _ width: Int) -> Upsampling {
+    guard scale != nil else { return self }
+    func between(_ output: Int, _ input: Int) -> Double { (Double(output) + 0.4) / Double(input) }
+    let fitted = Scale(height: between(height, input[2]), width: between(width, input[3]))
+    return Upsampling(mode, alignsCorners: alignsCorners, scale: fitted)
+  }
+}
+
+private let someScale = Upsampling.Scale(height: 1, width: 1)
+
+private let nearest = [Upsampling(.nearest), Upsampling(.nearest, scale: someScale)]
+
+private let bilinear = [
+  Upsampling(.bilinear), Upsampling(.bilinear, alignsCorners: true),
+  Upsampling(.bilinear, scale: someScale),
+]
 
 let upsamplingCases: [OpCase] = [
-  OpCase("upsample nearest", .exact, trials([Upsampling(.nearest)], isBackward: false)),
+  OpCase("upsample nearest", .exact, trials(nearest, isBackward: false)),
   OpCase(
     "upsample bilinear", .rounding(1e-5, "the place between two pixels is rounded"),
     trials(bilinear, isBackward: false)),
   OpCase(
     "upsampleBackward nearest", .rounding(1e-6, "a sum over the pixels that look at one"),
-    trials([Upsampling(.nearest)], isBackward: true)),
+    trials(nearest, isBackward: true)),
   OpCase(
     "upsampleBackward bilinear", .rounding(1e-5, "the place between two pixels is rounded"),
     trials(bilinear, isBackward: true)),

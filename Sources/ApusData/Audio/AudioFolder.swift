@@ -159,7 +159,7 @@ package struct AudioFolder {
       return try FileManager.default.contentsOfDirectory(atPath: path)
         .filter { !$0.hasPrefix(".") }.sorted()
     } catch {
-      throw ApusError(.file, operation: path, "cannot be listed: \(error.localizedDescription)")
+      throw ApusError(.file, operation: path, "cannot be listed: \(error.fileReason)")
     }
   }
 }

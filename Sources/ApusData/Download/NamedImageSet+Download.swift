@@ -19,7 +19,7 @@ extension NamedImageSet {
     do {
       try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     } catch {
-      throw ApusError(.file, operation: path, "cannot be made: \(error.localizedDescription)")
+      throw ApusError(.file, operation: path, "cannot be made: \(error.fileReason)")
     }
     let lock = open(path + "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
     defer { if lock >= 0 { close(lock) } }

@@ -15,7 +15,7 @@ public enum FileContents {
     do {
       return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
     } catch {
-      throw ApusError(.file, operation: path, "cannot be read: \(error.localizedDescription)")
+      throw ApusError(.file, operation: path, "cannot be read: \(error.fileReason)")
     }
   }
 

@@ -133,7 +133,7 @@ package struct ClassFolder {
         .filter { !$0.hasPrefix(".") }.sorted()
     } catch {
       throw ApusError(
-        .file, operation: path, "cannot be listed: \(error.localizedDescription)")
+        .file, operation: path, "cannot be listed: \(error.fileReason)")
     }
   }
 }

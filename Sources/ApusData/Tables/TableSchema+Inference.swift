@@ -26,7 +26,9 @@ extension TableSchema {
         kind: isNumeric ? .numeric : .categorical(try table.categories(column)),
         position: column)
     }
-    target = try TableSchema.target(table, targetColumn, options.task)
+    target = try TableSchema.target(
+      table, targetColumn,
+      options.task ?? (categorical.contains(targetColumn) ? .classification : nil))
     targetName = name(targetColumn)
     targetPosition = targetColumn
     hasHeader = table.header != nil
@@ -43,18 +45,35 @@ extension TableSchema {
     if task == nil, values.count == table.rowCount, isFractional { return .number }
     var names: Set<String> = []
     for row in 0..<table.rowCount { names.insert(try table.category(row, column)) }
+    if values.count == table.rowCount { names = onceEach(names) }
     if task == nil, values.count == table.rowCount, names.count > 20,
       names.count * 10 > table.rowCount
     {
       throw table.error(
         0, column,
         "the target has \(names.count) different whole numbers in \(table.rowCount) rows; say "
-          + "whether the task is classification or regression (--loss mse)")
+          + "whether they are classes (--categorical \(table.header?[column] ?? "\(column + 1)")) or numbers "
+          + "(--loss mse)")
     }
     let isWhole = names.allSatisfy { Int($0) != nil }
     return .classes(
       isWhole
         ? names.sorted { (Int($0) ?? 0, $0) < (Int($1) ?? 0, $1) } : names.sorted())
+  }
+}
+
+extension TableSchema {
+  /// The names of numbers as they are written, or where one number is written in several ways, such as 5 and
+  /// 5.0, all in the shortest.
+  private static func onceEach(_ names: Set<String>) -> Set<String> {
+    let numbers = names.compactMap(Double.init)
+    guard numbers.count == names.count, Set(numbers).count < names.count else { return names }
+    return Set(numbers.map(name(of:)))
+  }
+
+  static func name(of number: Double) -> String {
+    // −0 is 0.
+    Int(exactly: number).map(String.init) ?? "\(number)"
   }
 }
 

@@ -77,7 +77,7 @@ public struct TableSchema: Codable, Sendable, Hashable {
   /// Reads a CSV or TSV file and encodes it by this schema. Columns are found by name where the
   /// schema has names; more columns than needed do no harm then. A table that begins with a record
   /// instead of names is read by place, unless `options.hasHeader` decides. Where the target column is absent, or
-  /// not wanted, the dataset has no labels. Throws with file, line and column for a field that does not
+  /// not wanted, the dataset has no labels; `options.target` names another one. Throws with file, line and column for a field that does not
   /// fit.
   public func dataset(
     readingFrom path: String, options: DataOptions = DataOptions(), withTarget: Bool = true
@@ -87,7 +87,7 @@ public struct TableSchema: Codable, Sendable, Hashable {
     if options.hasHeader == nil, let header = table.header, isRecord(header) {
       table = try CSVTable(path: path, delimiter: options.delimiter, hasHeader: false)
     }
-    return try dataset(table, name: path, withTarget: withTarget)
+    return try dataset(table, name: path, withTarget: withTarget, target: options.target)
   }
 
   /// Whether a first line is a record rather than names: it has the right number of fields, none of
@@ -104,9 +104,10 @@ public struct TableSchema: Codable, Sendable, Hashable {
   }
 
   package func dataset(
-    _ table: CSVTable, name: String, withTarget: Bool = true
+    _ table: CSVTable, name: String, withTarget: Bool = true, target given: String? = nil
   ) throws -> Dataset {
-    let places = try place(in: table)
+    var places = try place(in: table)
+    if withTarget, let given { places.target = try table.column(named: given) }
     let encodings = columns.map(Encoding.init)
     var features: [Float] = []
     features.reserveCapacity(table.rowCount * featureCount)
@@ -160,9 +161,14 @@ public struct TableSchema: Codable, Sendable, Hashable {
   ) throws -> [Int32] {
     let indices = Dictionary(
       zip(names, names.indices), uniquingKeysWith: { first, _ in first })
+    // Classes that are numbers are found however the number is written.
+    let numbers = names.compactMap { name in Double(name).map { ($0, indices[name] ?? 0) } }
+    let byNumber =
+      numbers.count == names.count
+      ? Dictionary(numbers, uniquingKeysWith: { first, _ in first }) : [:]
     return try (0..<table.rowCount).map { row in
       let name = try table.category(row, column)
-      guard let index = indices[name] else {
+      guard let index = indices[name] ?? Double(name).flatMap({ byNumber[$0] }) else {
         throw table.error(
           row, column, "'\(name)' is none of the classes \(CSVTable.list(names))")
       }

@@ -50,6 +50,9 @@ public struct ModelFile: Sendable {
       guard let list = try? JSONDecoder().decode([String].self, from: Data(names.utf8)) else {
         throw wrong("'apus.classNames' is no JSON list of texts")
       }
+      guard Set(list).count == list.count else {
+        throw wrong("'apus.classNames' names a class twice")
+      }
       classNames = list
     }
     extras = [:]

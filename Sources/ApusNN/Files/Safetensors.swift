@@ -38,7 +38,7 @@ public struct Safetensors: Sendable {
     do {
       data = try Data(contentsOf: URL(fileURLWithPath: path))
     } catch {
-      throw ApusError(.file, operation: path, "cannot be read: \(error.localizedDescription)")
+      throw ApusError(.file, operation: path, "cannot be read: \(error.fileReason)")
     }
     try self.init(data, path: path)
   }

@@ -33,14 +33,14 @@ public struct BatchNorm: EpilogueLayer {
         .value, operation: "BatchNorm",
         "the number of channels is \(channels); it must be within 1...\(WindowRule.largest)")
     }
-    func parameter(_ value: Double, _ isTrainable: Bool) throws -> Parameter {
-      Parameter(try .full([channels], value, on: device), isTrainable: isTrainable)
+    func parameter(_ value: Double) throws -> Parameter {
+      Parameter(try .full([channels], value, on: device))
     }
     try self.init(
       channels, epsilon: epsilon, momentum: momentum,
-      weight: affine ? try parameter(1, true) : nil, bias: affine ? try parameter(0, true) : nil,
-      runningMean: trackRunningStats ? try parameter(0, false) : nil,
-      runningVariance: trackRunningStats ? try parameter(1, false) : nil)
+      weight: affine ? try parameter(1) : nil, bias: affine ? try parameter(0) : nil,
+      runningMean: trackRunningStats ? try parameter(0) : nil,
+      runningVariance: trackRunningStats ? try parameter(1) : nil)
   }
 
   /// A layer of given parameters; statistics among them become not trainable.
@@ -72,8 +72,8 @@ public struct BatchNorm: EpilogueLayer {
     self.bias = bias
     self.runningMean = runningMean
     self.runningVariance = runningVariance
-    runningMean?.isTrainable = false
-    runningVariance?.isTrainable = false
+    runningMean?.becomeStatistic()
+    runningVariance?.becomeStatistic()
   }
 
   public func namedParameters() -> [NamedParameter] {

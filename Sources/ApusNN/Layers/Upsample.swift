@@ -6,7 +6,8 @@ public struct Upsample: Layer {
   /// Either the size itself, or how often it grows.
   public enum Target: Sendable, Hashable {
     case size(Size2D)
-    /// `H′ = ⌊H · height⌋`, and alike for the width.
+    /// `H′ = ⌊H · height⌋`, and alike for the width; pixels lie by the scale itself, as with
+    /// `scale_factor` there.
     case scale(height: Double, width: Double)
   }
 
@@ -44,8 +45,12 @@ public struct Upsample: Layer {
 
   public func callAsFunction(_ x: Tensor, _ context: Context) throws -> Tensor {
     let shape = try outputShape(of: Array(x.shape.dropFirst()))
+    let scale: Upsampling.Scale? =
+      if case .scale(let height, let width) = target { .init(height: height, width: width) } else {
+        nil
+      }
     return try x.interpolated(
-      size: (shape[1], shape[2]), mode: mode, alignsCorners: alignsCorners)
+      size: (shape[1], shape[2]), mode: mode, alignsCorners: alignsCorners, scale: scale)
   }
 }
 

@@ -12,7 +12,7 @@ extension Explanation {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
-      throw ApusError(.file, operation: folder, "cannot be made: \(error.localizedDescription)")
+      throw ApusError(.file, operation: folder, "cannot be made: \(error.fileReason)")
     }
     func path(_ name: String) -> String { (folder as NSString).appendingPathComponent(name) }
     var figures: [Figure] = [

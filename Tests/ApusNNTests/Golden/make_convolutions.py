@@ -164,6 +164,16 @@ def layers():
              mode="bilinear", alignsCorners=True),
         case("shortcut", "Shortcut", Shortcut(6, 2), (2, 3, 5, 4), {"outChannels": 6, "stride": 2}),
         case("shortcut, channels alone", "Shortcut", Shortcut(5, 1), (2, 2, 3, 3), {"outChannels": 5}),
+        pool("nearest by a fraction", "Upsample", nn.Upsample(scale_factor=1.7), (1, 2, 3, 7),
+             scaleFactor=1.7),
+        pool("smaller, nearest", "Upsample", nn.Upsample(scale_factor=0.6), (1, 2, 6, 7), scaleFactor=0.6),
+        pool("bilinear by a fraction", "Upsample", nn.Upsample(scale_factor=1.5, mode="bilinear"),
+             (1, 2, 5, 7), scaleFactor=1.5, mode="bilinear"),
+        pool("smaller, bilinear", "Upsample", nn.Upsample(scale_factor=0.6, mode="bilinear"),
+             (1, 2, 6, 7), scaleFactor=0.6, mode="bilinear"),
+        pool("corners by a fraction", "Upsample",
+             nn.Upsample(scale_factor=1.3, mode="bilinear", align_corners=True), (1, 1, 4, 5),
+             scaleFactor=1.3, mode="bilinear", alignsCorners=True),
     ]
 
 
