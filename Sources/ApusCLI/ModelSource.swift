@@ -12,6 +12,14 @@ struct ModelSource {
     self.sizes = sizes
   }
 
+  /// The extents of a text such as `1,28,28`; nil where it is no such text.
+  static func inputShape(_ text: String) -> [Int]? {
+    let parts = text.split(separator: ",").map { Int($0.trimmingCharacters(in: .whitespaces)) }
+    let numbers = parts.compactMap { $0 }
+    return numbers.count == parts.count && !numbers.isEmpty && numbers.allSatisfy { $0 > 0 }
+      ? numbers : nil
+  }
+
   /// The description before the data is known; nil where there is none of that name.
   var draft: ModelDescription? {
     if let preset = Preset.all.first(where: { $0.name == name }) {

@@ -50,14 +50,7 @@ struct Summary: ParsableCommand {
     }
   }
 
-  private var shape: [Int]? {
-    let parts = inputShape.split(separator: ",").map {
-      Int($0.trimmingCharacters(in: .whitespaces))
-    }
-    let numbers = parts.compactMap { $0 }
-    return numbers.count == parts.count && !numbers.isEmpty && numbers.allSatisfy { $0 > 0 }
-      ? numbers : nil
-  }
+  private var shape: [Int]? { ModelSource.inputShape(inputShape) }
 
   func run() throws {
     let graph = try load()

@@ -14,8 +14,11 @@ struct TuneCommand: ParsableCommand {
       changes of memory order than the estimated ones. Each candidate is first compared with the reference;
       then it is timed. One is kept only if it beats the usual way in turns, so nothing becomes slower. What
       is found is kept per device and driver beside the cache of kernels, and holds for every later run;
-      results then differ from untuned ones within rounding. A search that ran out of its budget goes on when
-      called again; what has been searched stays as it is.
+      results then differ from untuned ones within rounding.
+
+      A search that ran out of its budget goes on when called again, with what is half done first; what has
+      been searched stays as it is. Each call compares at least one candidate, so that any budget comes to the
+      end at last. Opening the device, building kernels and collecting the operations do not count.
 
         apus tune --device opencl:0 --budget 60s
         apus tune --device opencl:0 --model mlp --input-shape 1,28,28 --batch-size 128
@@ -25,6 +28,7 @@ struct TuneCommand: ParsableCommand {
       Without --model and --benchmark, operations of common sizes are tuned; with one, those of a training
       step of the model, or of the cases of `apus bench` whose names contain the text.
       --filter takes a part of an operation's name: gemm, convolution, recurrence, softmax, reduce, transpose.
+      --reset forgets all of the device, whatever the operation.
       """)
 
   @Option(help: "The OpenCL device to tune: opencl or opencl:N.")
@@ -33,26 +37,26 @@ struct TuneCommand: ParsableCommand {
   @OptionGroup var products: PrecisionOptions
 
   @Option(
-    help: "How long to search: 60s, 2m, 500ms.",
+    help: "How long to search: 60s, 2m, 500ms. (default: 60s)",
     transform: { text in
       guard let seconds = TuneCommand.seconds(text) else {
         throw ValidationError("'\(text)' is no time; write 60s, 2m or 500ms")
       }
       return seconds
     })
-  var budget = 60.0
+  var budget: Double?
 
   @Option(help: "Tune for a training step of this preset or JSON description.")
   var model: String?
 
-  @Option(help: "The shape of one example, such as 1,28,28, for --model.")
-  var inputShape = "1,28,28"
+  @Option(help: "The shape of one example for --model, such as 3,32,32. (default: 1,28,28)")
+  var inputShape: String?
 
-  @Option(help: "The examples of a step, for --model.")
-  var batchSize = 64
+  @Option(help: "The examples of a step, for --model. (default: 64)")
+  var batchSize: Int?
 
-  @Option(help: "Classes, for --model.")
-  var classes = 10
+  @Option(help: "Classes, for --model. (default: 10)")
+  var classes: Int?
 
   @Option(help: "Tune for the cases of `apus bench` whose name contains this; '' for all.")
   var benchmark: String?
@@ -60,7 +64,8 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "Tune only operations whose name contains this.")
   var filter: String?
 
-  @Flag(help: "Search also where a search has come to its end before.")
+  @Flag(
+    help: "Search also where a search has come to its end; a second search that was cut goes on.")
   var again = false
 
   @Flag(help: "Forget what was found on the device.")
@@ -76,6 +81,31 @@ struct TuneCommand: ParsableCommand {
     let outcomes: [Tuner.Outcome]
   }
 
+  func validate() throws {
+    if reset {
+      let ignored: [(String, Bool)] = [
+        ("--filter", filter != nil), ("--model", model != nil), ("--benchmark", benchmark != nil),
+        ("--budget", budget != nil), ("--again", again), ("--input-shape", inputShape != nil),
+        ("--batch-size", batchSize != nil), ("--classes", classes != nil),
+      ]
+      if let option = ignored.first(where: \.1)?.0 {
+        throw ValidationError(
+          "--reset forgets all that was found on the device; it cannot be limited by \(option)")
+      }
+    }
+    if model != nil && benchmark != nil {
+      throw ValidationError("give --model or --benchmark, not both")
+    }
+    guard shape != nil, (1...1 << 24).contains(classes ?? 1), (1...1 << 24).contains(batchSize ?? 1)
+    else {
+      throw ValidationError(
+        "--input-shape takes positive numbers with commas, --classes and --batch-size a number "
+          + "from 1 to \(1 << 24)")
+    }
+  }
+
+  private var shape: [Int]? { ModelSource.inputShape(inputShape ?? "1,28,28") }
+
   func run() throws {
     let opened = try products.set(on: Devices.named(device))
     guard let backend = opened.backend as? OpenCLBackend else {
@@ -85,14 +115,47 @@ struct TuneCommand: ParsableCommand {
     }
     if reset {
       try backend.forgetTuning()
-      if !json { try Console.print("forgotten: \(backend.tuningPath)") }
-      return
+      if json { return try printListing(opened, backend, []) }
+      return try Console.print("forgotten: \(backend.tuningPath)")
     }
+    try backend.requireTuningFile()
+    let jobs = try chosenJobs(backend)
+    let (outcomes, finished) = try search(backend, jobs)
+    if json { return try printListing(opened, backend, outcomes) }
+    let rows = outcomes.map { outcome in
+      [
+        outcome.operation, outcome.sizes.map(String.init).joined(separator: "x"),
+        String(format: "%.3g ms", outcome.usual), String(format: "%.3g ms", outcome.best),
+        outcome.choice == nil ? "usual" : String(format: "%.2f x", outcome.speedUp),
+        "\(outcome.tried)/\(outcome.candidates)", "\(outcome.rejected)",
+      ]
+    }
+    let head = ["operation", "size", "usual", "best", "kept", "tried", "wrong"]
+    if !rows.isEmpty { try Console.print(Console.table([head] + rows) + "\n") }
+    let kept = outcomes.filter { $0.choice != nil }.count
+    try Console.print(
+      outcomes.isEmpty
+        ? "all \(finished) operations were searched before; --again searches anew"
+        : "\(finished) of \(jobs.count) operations searched to the end"
+          + (finished < jobs.count ? " (the same command goes on)" : "")
+          + ", \(kept) of \(outcomes.count) choices faster")
+    try Console.print("\(backend.tuningPath) has \(backend.tuningCount) choices")
+  }
+
+  private func printListing(
+    _ device: Device, _ backend: OpenCLBackend, _ outcomes: [Tuner.Outcome]
+  ) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    let listing = Listing(
+      device: device.info, database: backend.tuningPath, entries: backend.tuningCount,
+      outcomes: outcomes)
+    try Console.print(String(decoding: try encoder.encode(listing), as: UTF8.self))
+  }
+
+  private func chosenJobs(_ backend: OpenCLBackend) throws -> [TuningJob] {
     let usual = TuningJob.usual(
       isChannelsLast: backend.prefersChannelsLast, isLarge: backend.description.kind == .gpu)
-    if model != nil && benchmark != nil {
-      throw ApusError(.value, operation: "tune", "give --model or --benchmark, not both")
-    }
     let chosen =
       try model.map { try recorded(model: $0, on: backend) }
       ?? benchmark.map { try recorded(benchmark: $0, on: backend) } ?? usual
@@ -105,68 +168,24 @@ struct TuneCommand: ParsableCommand {
         "nothing to tune is called '\(filter ?? "")'; names are "
           + Set(chosen.map(\.name)).sorted().joined(separator: ", "))
     }
-    let (outcomes, done) = try search(backend, jobs)
-    if json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-      let listing = Listing(
-        device: opened.info, database: backend.tuningPath, entries: backend.tuningCount,
-        outcomes: outcomes)
-      return try Console.print(String(decoding: try encoder.encode(listing), as: UTF8.self))
-    }
-    let rows = outcomes.map { outcome in
-      [
-        outcome.operation, outcome.sizes.map(String.init).joined(separator: "x"),
-        String(format: "%.3g ms", outcome.usual), String(format: "%.3g ms", outcome.best),
-        outcome.choice == nil ? "usual" : String(format: "%.2f x", outcome.speedUp),
-        "\(outcome.tried)", "\(outcome.rejected)",
-      ]
-    }
-    let head = ["operation", "size", "usual", "best", "kept", "tried", "wrong"]
-    if !rows.isEmpty { try Console.print(Console.table([head] + rows) + "\n") }
-    let kept = outcomes.filter { $0.choice != nil }.count
-    try Console.print(
-      outcomes.isEmpty && done == jobs.count
-        ? "all \(done) operations were searched before; --again searches anew"
-        : "\(done) of \(jobs.count) operations tuned, \(kept) of \(outcomes.count) new choices faster"
-    )
-    try Console.print("\(backend.tuningPath) has \(backend.tuningCount) choices")
+    return jobs
   }
 
-  /// Shares what is left of the budget among what is left to do; small operations come first, for what
-  /// they leave is what large ones need.
   private func search(_ backend: OpenCLBackend, _ jobs: [TuningJob]) throws
-    -> (outcomes: [Tuner.Outcome], done: Int)
+    -> (outcomes: [Tuner.Outcome], finished: Int)
   {
     let tuner = Tuner(backend, oracle: try Devices.named("reference").backend)
-    let end = Date().addingTimeInterval(budget)
-    var outcomes: [Tuner.Outcome] = []
-    var done = 0
-    for job in jobs.sorted(by: { $0.work < $1.work }) {
-      let left = end.timeIntervalSinceNow
-      if left <= 0 { break }
-      if Console.isTerminal { Console.redraw("\(done + 1)/\(jobs.count) \(job.name)") }
-      outcomes += try tuner.tune(
-        job, seconds: left / Double(jobs.count - done), again: again)
-      done += 1
+    defer { if Console.isTerminal { Console.redraw("") } }
+    return try tuner.tune(jobs, seconds: budget ?? 60, again: again) { number, job in
+      if Console.isTerminal { Console.redraw("\(number)/\(jobs.count) \(job.name)") }
     }
-    if Console.isTerminal { Console.redraw("") }
-    return (outcomes, done)
   }
 
   /// The operations of a training step.
   private func recorded(model: String, on backend: OpenCLBackend) throws -> [TuningJob] {
-    let shape = try inputShape.split(separator: ",").map { text in
-      guard let extent = Int(text.trimmingCharacters(in: .whitespaces)), extent > 0 else {
-        throw ApusError(
-          .value, operation: "--input-shape", "'\(inputShape)' is no shape; write 1,28,28")
-      }
-      return extent
-    }
-    guard batchSize > 0, classes > 0 else {
-      throw ApusError(.value, operation: "tune", "--batch-size and --classes are above 0")
-    }
-    let description = try ModelSource(model).description(inputShape: shape, classCount: classes)
+    let (shape, batchSize) = (shape ?? [], batchSize ?? 64)
+    let description = try ModelSource(model).description(
+      inputShape: shape, classCount: classes ?? 10)
     let recorder = JobRecorder(backend)
     let device = Device(recorder)
     let graph = try GraphModel(description, key: RandomKey(1), on: device)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct TunerTests {
   /// A device with a cache of its own, removed with it.
-  private final class Fresh {
+  final class Fresh {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
       "apus-tuning-\(UUID().uuidString)"
     ).path
@@ -57,11 +57,11 @@ import Testing
     try text.write(toFile: table.path, atomically: true, encoding: .utf8)
     let read = try fresh.open().tuning
     #expect(read.choice(keys[0]) == [0, 10, -3] && read.choice(keys[1]) == nil && read.count == 2)
-    #expect(TuningTable.read(table.path).damaged == 4)
+    #expect(try TuningTable.read(table.path).damaged == 4)
 
     try read.record(keys[0], nil)
-    #expect(TuningTable.read(table.path).entries.count == 1)
-    #expect(TuningTable.read(table.path).damaged == 0)
+    #expect(try TuningTable.read(table.path).entries.count == 1)
+    #expect(try TuningTable.read(table.path).damaged == 0)
     try read.removeAll()
     #expect(read.isEmpty && !FileManager.default.fileExists(atPath: table.path))
   }
@@ -80,7 +80,7 @@ import Testing
       }
       try await group.waitForAll()
     }
-    let (entries, damaged) = TuningTable.read(tables[0].path)
+    let (entries, damaged) = try TuningTable.read(tables[0].path)
     #expect(entries.count == 100 && damaged == 0)
     #expect(entries.allSatisfy { $1 == [$0.sizes.reduce(0, +)] })
   }
@@ -97,10 +97,12 @@ import Testing
       }
       #expect(error?.kind == .file && error?.message.contains("another process") == true)
       #expect(error?.operation.hasPrefix(table.path) == true)
-      #expect(table.choice(keys[1]) == [2] && TuningTable.read(table.path).entries.count == 1)
+      #expect(table.choice(keys[1]) == [2])
+      let lines = try TuningTable.read(table.path).entries
+      #expect(lines.count == 1)
     }
     try table.record(keys[1], [2])
-    #expect(TuningTable.read(table.path).entries.count == 2)
+    #expect(try TuningTable.read(table.path).entries.count == 2)
   }
 
   /// Every candidate, for odd and even extents and all orders of the operands.

@@ -93,6 +93,11 @@ struct BadInputTests {
     "evaluate --model m --data iris --split none", "summary", "devices --xml",
     "summary --model mlp --input-shape 0", "summary --model mlp --input-shape 3,x",
     "summary --model mlp --batch-size \(Int.max)", "summary --model mlp --classes \(Int.max)",
+    "tune --model mlp --benchmark lstm", "tune --model mlp --input-shape 0",
+    "tune --model mlp --input-shape 1,x", "tune --model mlp --batch-size 0",
+    "tune --model mlp --classes 0", "tune --budget 0s", "tune --reset --filter transpose",
+    "tune --reset --model mlp", "tune --reset --benchmark lstm", "tune --reset --again",
+    "tune --reset --budget 5s", "tune --reset --batch-size 64",
   ])
   func usage(_ arguments: String) async throws {
     let folder = try Folder()

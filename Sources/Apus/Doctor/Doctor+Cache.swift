@@ -47,12 +47,21 @@ extension Doctor {
     let tuning = (folder as NSString).deletingLastPathComponent + "/tuning"
     for name in (try? FileManager.default.contentsOfDirectory(atPath: tuning))?.sorted() ?? []
     where name.hasSuffix(".txt") {
-      let damaged = TuningTable.read("\(tuning)/\(name)").damaged
-      if damaged > 0 {
+      let path = "\(tuning)/\(name)"
+      do {
+        let damaged = try TuningTable.read(path).damaged
+        if damaged > 0 {
+          findings.append(
+            Finding(
+              "cache", .problem, "\(damaged) lines of \(path) are damaged and ignored",
+              remedy: "rm '\(path)'  # then apus tune"))
+        }
+      } catch {
+        let message = (error as? ApusError)?.message ?? error.localizedDescription
         findings.append(
           Finding(
-            "cache", .problem, "\(damaged) lines of \(tuning)/\(name) are damaged and ignored",
-            remedy: "rm '\(tuning)/\(name)'  # then apus tune"))
+            "cache", .problem, "\(path) \(message)",
+            remedy: "chmod u+r '\(path)'  # or rm -r, then apus tune"))
       }
     }
     if findings.isEmpty {

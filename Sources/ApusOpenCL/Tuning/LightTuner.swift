@@ -188,7 +188,12 @@ final class LightTuner: Sendable {
     // Writing waits for the disk, which no step should.
     let table = backend.tuning
     DispatchQueue.global(qos: .utility).async {
-      for (key, choice) in winners { try? table.record(key, choice) }
+      try? table.update { all in
+        // What another process found meanwhile stays.
+        for (key, choice) in winners where all[key] == nil && all[key.search] == nil {
+          all[key] = choice
+        }
+      }
     }
   }
 }

@@ -10,188 +10,125 @@ import Dispatch
 /// the usual way's by a margin and most turns agree. So a tuned operation is no slower than before, as far
 /// as the clock can tell. Of several that are about as fast, the first by the estimate wins, and what an
 /// earlier search kept stays unless it is beaten in the same way: searches repeat their results.
+///
+/// Budgets may be shorter than a search: how far it got is kept, and the next one goes on there.
 package struct Tuner {
   /// What became of one choice of an operation.
   package struct Outcome: Encodable, Sendable {
     package let operation: String
     /// What the choice depends on: extents, and for some how operands lie.
     package let sizes: [Int]
-    /// Medians of the last turns, milliseconds.
+    /// Milliseconds of the usual way and of what is kept: medians of the last turns. Of a search that was cut
+    /// short before them, a single trial of the usual way, twice.
     package let usual: Double
     package let best: Double
     /// The parameters that are kept from now on; nil where the usual ones are not beaten.
     package let choice: [Int]?
+    /// Candidates that were compared, in earlier parts of the search too, and how many there are.
     package let tried: Int
+    package let candidates: Int
     /// Candidates whose results were wrong or that failed: a fault of the driver.
     package let rejected: Int
+    /// Whether the search came to its end; else the next one goes on.
+    package let isFinished: Bool
 
     package var speedUp: Double { choice == nil ? 1 : usual / best }
   }
 
-  /// The part of the usual time that a winner may take at most.
-  static let margin = 0.95
   /// Candidates that are tried at most.
-  private static let most = 64
-  private let backend: OpenCLBackend
-  private let oracle: any Backend
+  static let most = 64
+  let backend: OpenCLBackend
+  let oracle: any Backend
 
   /// - Parameter oracle: Computes slowly and right.
   package init(_ backend: OpenCLBackend, oracle: any Backend) {
     (self.backend, self.oracle) = (backend, oracle)
   }
 
-  /// Tunes the choices of a job within so many seconds, one after the other, and keeps the winners.
-  /// - Parameter again: Whether to search also where all candidates were tried before.
-  package func tune(_ job: TuningJob, seconds: Double, again: Bool = false) throws -> [Outcome] {
-    let end = now() + seconds
-    var trial = try TuningTrial(job, on: backend)
-    let entries = try trial.survey().filter {
-      !$0.candidates.isEmpty && (again || !isSearched($0))
+  /// Tunes jobs within so many seconds and keeps the winners; what a search before left half done comes first,
+  /// then small jobs, for what they leave is what large ones need.
+  ///
+  /// At least one candidate is compared, however short the time is, where one is left. Finding out what there
+  /// is to choose does not count.
+  /// - Parameters:
+  ///   - again: Whether to search anew what was searched before. What such a search left goes on first.
+  ///   - note: Is told the number of each job from 1, and the job.
+  /// - Returns: What was searched just now, and of how many jobs all searches are at their end.
+  package func tune(
+    _ jobs: [TuningJob], seconds: Double, again: Bool = false,
+    note: (Int, TuningJob) -> Void = { _, _ in }
+  ) throws -> (outcomes: [Outcome], finished: Int) {
+    try backend.tuning.reload()
+    let found = try jobs.sorted { $0.work < $1.work }.map { job in
+      (job, try TuningTrial.survey(job, on: backend).filter { !$0.candidates.isEmpty })
     }
-    if entries.isEmpty { return [] }
+    if again { try reopen(found.flatMap(\.1)) }
+    let open = found.filter { $0.1.contains { !isDone($0) } }
+    let halfDone = open.filter { $0.1.contains { progress($0) != nil } }
+    let order = halfDone + open.filter { !$0.1.contains { progress($0) != nil } }
+
+    let end = now() + seconds
+    var outcomes: [Outcome] = []
+    for (position, (job, entries)) in order.enumerated() {
+      if now() >= end && !outcomes.isEmpty { break }
+      note(found.count - order.count + position + 1, job)
+      let share = (end - now()) / Double(order.count - position)
+      outcomes += try tune(job, entries, seconds: share, end: end)
+    }
+    return (outcomes, found.count { $0.1.allSatisfy(isDone) })
+  }
+
+  /// The same for one job.
+  package func tune(_ job: TuningJob, seconds: Double, again: Bool = false) throws -> [Outcome] {
+    try tune([job], seconds: seconds, again: again).outcomes
+  }
+
+  /// The choices of a job, those that are begun first.
+  private func tune(
+    _ job: TuningJob, _ entries: [TuningSurvey.Entry], seconds: Double, end: Double
+  ) throws -> [Outcome] {
+    // Other processes, and jobs before this one that meet the same choices, may have gone on meanwhile.
+    try backend.tuning.reload()
+    let open = entries.filter { !isDone($0) }
+    if open.isEmpty { return [] }
+    var trial = try TuningTrial(job, on: backend)
     try trial.ask(oracle)
     var outcomes: [Outcome] = []
-    for (position, entry) in entries.enumerated() {
-      let share = max(end - now(), 0) / Double(entries.count - position)
-      outcomes.append(try tune(trial, entry, seconds: share))
+    let begun = open.filter { progress($0) != nil } + open.filter { progress($0) == nil }
+    for entry in begun {
+      if now() >= end && !outcomes.isEmpty { break }
+      outcomes.append(
+        try search(trial, entry, seconds: seconds / Double(open.count), end: end))
     }
     return outcomes
   }
 
+  private func isDone(_ entry: TuningSurvey.Entry) -> Bool {
+    isSearched(entry) && progress(entry) == nil
+  }
+
   private func isSearched(_ entry: TuningSurvey.Entry) -> Bool {
-    backend.tuning.choice(entry.key.search) == [min(entry.candidates.count, Self.most)]
+    backend.tuning.choice(entry.key.search) == [entry.choices.count]
   }
 
-  private func tune(_ trial: TuningTrial, _ entry: TuningSurvey.Entry, seconds: Double) throws
-    -> Outcome
-  {
-    let key = entry.key
-    let deadline = now() + seconds
-    let expected = try trial.result(key, nil)
-    guard trial.agreesWithReference(expected) else {
-      throw ApusError(
-        .device, operation: "tune",
-        "the usual kernels compute wrong numbers for \(key) on '\(backend.info.name)'; `apus selftest "
-          + "--device \(backend.info.name)` tells more")
+  private func progress(_ entry: TuningSurvey.Entry) -> TuningProgress? {
+    TuningProgress(backend.tuning.choice(entry.key.progress), of: entry.choices)
+  }
+
+  /// Begins the searches anew that came to their end, unless such a second search is under way: then that
+  /// one goes on, so that it ends however often it is cut.
+  private func reopen(_ entries: [TuningSurvey.Entry]) throws {
+    let ended = entries.filter(isSearched)
+    guard !ended.isEmpty, ended.allSatisfy(isDone) else { return }
+    try backend.tuning.update { all in
+      for entry in ended { all[entry.key.progress] = TuningProgress(entry.choices).numbers }
     }
-    let repeats = try trial.repeats(key)
-    var (tried, rejected) = (0, 0)
-    var ranking: [(choice: [Int], time: Double)] = []
-    for candidate in entry.candidates.prefix(Self.most) {
-      if tried > 0 && now() > deadline - seconds / 4 { break }
-      let choice = candidate.numbers
-      tried += 1
-      guard isRight(trial, key, choice, expected) else {
-        rejected += 1
-        continue
-      }
-      let time = try min(trial.time(key, choice, repeats), trial.time(key, choice, repeats))
-      ranking.append((choice, time))
-    }
-    let finalists = Self.finalists(ranking.map(\.time)).map { ranking[$0].choice }
-    let kept = backend.tuning.choice(key).flatMap { isRight(trial, key, $0, expected) ? $0 : nil }
-    let contest = [nil, kept] + finalists.map(Optional.some)
-    let times = try turns(trial, key, contest, repeats)
-    var winner = Self.winner(
-      usual: times[0], kept: kept == nil ? nil : times[1], others: Array(times.dropFirst(2)))
-    if winner > 1 {
-      // Who wins twice was not lucky.
-      let again = try turns(trial, key, [contest[0], contest[1], contest[winner]], repeats)
-      let second = Self.winner(
-        usual: again[0], kept: kept == nil ? nil : again[1], others: [again[2]])
-      if second != 2 { winner = second }
-    }
-    let choice = contest[winner]
-    if choice != nil || backend.tuning.choice(key) != nil { try backend.tuning.record(key, choice) }
-    if tried == min(entry.candidates.count, Self.most) {
-      try backend.tuning.record(key.search, [tried])
-    }
-    return Outcome(
-      operation: key.operation, sizes: key.sizes, usual: Self.median(times[0]) * 1e3,
-      best: Self.median(times[winner]) * 1e3, choice: choice, tried: tried, rejected: rejected)
   }
+}
 
-  /// The lines of the database that hold the choices for a job, with what there is to choose from.
-  package func choices(of job: TuningJob) throws -> [(key: TuningKey, choices: [[Int]])] {
-    try TuningTrial(job, on: backend).survey()
-      .map { ($0.key, $0.candidates.map(\.numbers)) }
-  }
-
-  /// Compares every candidate with the reference, without timing any.
-  /// - Returns: All choices, and those that compute wrong numbers.
-  package func check(_ job: TuningJob) throws -> (choices: [[Int]], wrong: [[Int]]) {
-    var trial = try TuningTrial(job, on: backend)
-    try trial.ask(oracle)
-    var (all, wrong): ([[Int]], [[Int]]) = ([], [])
-    for entry in try trial.survey() {
-      let usual = try trial.result(entry.key, nil)
-      if !trial.agreesWithReference(usual) { wrong.append([]) }
-      for choice in entry.candidates.map(\.numbers) {
-        all.append(choice)
-        let result = try trial.result(entry.key, choice)
-        if !trial.agreesWithReference(result) || !trial.agree(result, usual) {
-          wrong.append(choice)
-        }
-      }
-    }
-    return (all, wrong)
-  }
-
-  /// Whether a job, run as everyone runs it, agrees with the reference.
-  package func computesRight(_ job: TuningJob) throws -> Bool {
-    var trial = try TuningTrial(job, on: backend)
-    try trial.ask(oracle)
-    return trial.agreesWithReference(try trial.result(TuningKey(operation: "", sizes: []), nil))
-  }
-
-  private func isRight(
-    _ trial: TuningTrial, _ key: TuningKey, _ choice: [Int], _ expected: [[Float]]
-  ) -> Bool {
-    guard let result = try? trial.result(key, choice) else { return false }
-    return trial.agreesWithReference(result) && trial.agree(result, expected)
-  }
-
-  /// Times of each in turns, each turn all of them.
-  private func turns(_ trial: TuningTrial, _ key: TuningKey, _ contest: [[Int]?], _ repeats: Int)
-    throws -> [[Double]]
-  {
-    var times = [[Double]](repeating: [], count: contest.count)
-    for _ in 0..<9 {
-      for (index, choice) in contest.enumerated() {
-        times[index].append(try trial.time(key, choice, repeats))
-      }
-    }
-    return times
-  }
-
-  /// Who goes into the contest: the fastest, and of those that are about as fast the first two by the estimate,
-  /// in its order. What is chosen among equals should not depend on chance.
-  package static func finalists(_ times: [Double]) -> [Int] {
-    guard let least = times.min(), let fastest = times.firstIndex(of: least) else { return [] }
-    let alike = times.indices.filter { times[$0] * margin <= least }
-    return Set(alike.prefix(2) + [fastest]).sorted()
-  }
-
-  /// Who is kept: 0 for the usual way, 1 for what was kept before, else 2 + the index of another.
-  ///
-  /// One beats another by the margin in the median, and in nearly all turns.
-  package static func winner(usual: [Double], kept: [Double]?, others: [[Double]]) -> Int {
-    func beats(_ times: [Double], _ other: [Double]) -> Bool {
-      let won = zip(times, other).filter { $0 < $1 }.count
-      return median(times) <= median(other) * margin && won >= other.count - other.count / 4
-    }
-    let isKept = kept.map { median($0) <= median(usual) } ?? false
-    let best = isKept ? kept ?? usual : usual
-    let better = others.indices.filter { beats(others[$0], best) }
-    guard let fastest = better.map({ median(others[$0]) }).min(),
-      let first = better.first(where: { median(others[$0]) * margin <= fastest })
-    else { return isKept ? 1 : 0 }
-    return 2 + first
-  }
-
-  static func median(_ values: [Double]) -> Double {
-    values.isEmpty ? .infinity : values.sorted()[values.count / 2]
-  }
+extension TuningSurvey.Entry {
+  /// The candidates that a search goes through.
+  var choices: [[Int]] { candidates.prefix(Tuner.most).map(\.numbers) }
 }
 
 extension OpenCLBackend {
@@ -207,6 +144,13 @@ extension OpenCLBackend {
 
   /// Removes what the tuner found on this device.
   package func forgetTuning() throws { try tuning.removeAll() }
+
+  /// Whether what a tuner finds could be kept, asked before it searches.
+  /// - Throws: `ApusError` naming what cannot be read or written.
+  package func requireTuningFile() throws {
+    try tuning.reload()
+    try tuning.requireWritable()
+  }
 }
 
 /// Seconds of a clock that only goes forward.

@@ -12,23 +12,32 @@ package struct TuningKey: Hashable, Sendable {
     self.sizes = sizes
   }
 
-  private static let searched = "searched:"
+  private static let (searched, searching) = ("searched:", "searching:")
   /// The key of the line that says how many candidates were tried when a search came to its end.
-  var search: TuningKey { TuningKey(operation: Self.searched + operation, sizes: sizes) }
-  var isSearch: Bool { operation.hasPrefix(Self.searched) }
+  package var search: TuningKey { TuningKey(operation: Self.searched + operation, sizes: sizes) }
+  /// The key of the line that says how far a search got that was cut short.
+  package var progress: TuningKey {
+    TuningKey(operation: Self.searching + operation, sizes: sizes)
+  }
+  package var isChoice: Bool {
+    !operation.hasPrefix(Self.searched) && !operation.hasPrefix(Self.searching)
+  }
 }
 
 /// The winners of the tuner, a file of lines per device and driver in the cache:
 ///
 ///     gemm 128 512 784 1 0 1 0 = 0 12 72 256 208 1 #5d0c…
 ///     searched:gemm 128 512 784 1 0 1 0 = 64 #81f2…
+///     searching:gemm 64 512 784 1 0 1 0 = 71…3 981200 1043100 #9c01…
 ///
 /// The second line says that 64 candidates were tried, so that a later search goes on where none was; it is
-/// there as well where the usual way has won.
+/// there as well where the usual way has won. The third says that a search was cut short after two, and what
+/// it knows of them (``TuningProgress``).
 ///
 /// A line whose checksum is wrong counts as missing, so what it was about runs as if never tuned. The file
 /// is replaced as a whole: a reader sees the old one or the new one. Writers take turns by a lock, so
-/// processes that tune at once keep the lines of all.
+/// processes that tune at once keep the lines of all. A file that is there but cannot be read is no empty
+/// one: operations run as if never tuned, and nothing is written over it.
 package final class TuningTable: Sendable {
   package let path: String
   private let title: String
@@ -54,7 +63,7 @@ package final class TuningTable: Sendable {
     title =
       "# \(description.name), \(description.platformName) \(description.driverVersion), "
       + "kernels for \(description.kind.rawValue)"
-    let known = Self.read(path).entries
+    let known = (try? Self.read(path).entries) ?? [:]
     entries = Mutex(known)
     hasEntries = Atomic(!known.isEmpty)
   }
@@ -84,7 +93,7 @@ package final class TuningTable: Sendable {
   func isKnown(_ key: TuningKey) -> Bool { choice(key) != nil || choice(key.search) != nil }
 
   /// Choices other than the usual ones.
-  package var count: Int { entries.withLock { $0.keys.filter { !$0.isSearch }.count } }
+  package var count: Int { entries.withLock { $0.keys.count { $0.isChoice } } }
 
   /// Keeps a choice, or forgets it, for this process.
   package func adopt(_ key: TuningKey, _ choice: [Int]?) {
@@ -96,22 +105,57 @@ package final class TuningTable: Sendable {
 
   /// Keeps a choice, or forgets it; from now on, and in the file.
   /// - Parameter patience: Seconds to wait for other writers.
-  /// - Throws: `ApusError` where the file cannot be written; the choice then holds for this process.
+  /// - Throws: `ApusError` where the file cannot be read or written; the choice then holds for this process.
   package func record(_ key: TuningKey, _ choice: [Int]?, patience: Double = 10) throws {
-    adopt(key, choice)
-    let folder = (path as NSString).deletingLastPathComponent
+    try update(patience: patience) { $0[key] = choice }
+  }
+
+  /// The same for any change of the lines, which is made to what this process knows and to what the file has.
+  func update(patience: Double = 10, _ change: (inout [TuningKey: [Int]]) -> Void) throws {
+    entries.withLock {
+      change(&$0)
+      hasEntries.store(!$0.isEmpty, ordering: .relaxed)
+    }
+    try makeFolder()
+    try FileLock.holding(path, seconds: patience) {
+      var all = try Self.read(path).entries
+      change(&all)
+      let lines = all.map { Self.line($0, $1) }.sorted()
+      try AtomicFile.write(
+        Data(([title] + lines).joined(separator: "\n").appending("\n").utf8), to: path)
+    }
+  }
+
+  /// Takes what the file has now.
+  /// - Throws: `ApusError` where it cannot be read.
+  func reload() throws {
+    let all = try Self.read(path).entries
+    entries.withLock {
+      $0 = all
+      hasEntries.store(!all.isEmpty, ordering: .relaxed)
+    }
+  }
+
+  /// - Throws: `ApusError` that names the folder where nothing can be written into it.
+  func requireWritable() throws {
+    try makeFolder()
+    do {
+      try FileLock.holding(path) { try AtomicFile.requireWritable(path) }
+    } catch let error as ApusError {
+      throw ApusError(
+        .file, operation: folder, "takes no tuning file: \(error.operation) \(error.message)")
+    }
+  }
+
+  private var folder: String { (path as NSString).deletingLastPathComponent }
+
+  private func makeFolder() throws {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
       throw ApusError(
-        .file, operation: folder, "cannot be made: \(error.localizedDescription)")
-    }
-    try FileLock.holding(path, seconds: patience) {
-      var all = Self.read(path).entries
-      all[key] = choice
-      let lines = all.map { Self.line($0, $1) }.sorted()
-      try AtomicFile.write(
-        Data(([title] + lines).joined(separator: "\n").appending("\n").utf8), to: path)
+        .file, operation: folder,
+        "cannot be made: \(error.localizedDescription); set APUS_CACHE to a folder of yours")
     }
   }
 
@@ -120,50 +164,13 @@ package final class TuningTable: Sendable {
       $0 = [:]
       hasEntries.store(false, ordering: .relaxed)
     }
-    guard FileManager.default.fileExists(atPath: path) else { return }
+    var status = stat()
+    if lstat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR) { return }
     try FileLock.holding(path) {
       guard unlink(path) == 0 || errno == ENOENT else {
         throw ApusError(
           .file, operation: path, "cannot be removed: \(String(cString: strerror(errno)))")
       }
     }
-  }
-
-  /// The lines of a file that are whole, and how many are not.
-  package static func read(_ path: String) -> (entries: [TuningKey: [Int]], damaged: Int) {
-    guard let data = FileManager.default.contents(atPath: path) else { return ([:], 0) }
-    var entries: [TuningKey: [Int]] = [:]
-    var damaged = 0
-    for line in String(decoding: data, as: UTF8.self).split(separator: "\n")
-    where !line.hasPrefix("#") {
-      if let (key, choice) = parse(line) { entries[key] = choice } else { damaged += 1 }
-    }
-    return (entries, damaged)
-  }
-
-  private static func line(_ key: TuningKey, _ choice: [Int]) -> String {
-    func words(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: " ") }
-    let text = "\(key.operation) \(words(key.sizes)) = \(words(choice))"
-    return "\(text) #\(String(fnv1a(Array(text.utf8)), radix: 16))"
-  }
-
-  private static func parse(_ line: Substring) -> (TuningKey, [Int])? {
-    guard let mark = line.lastIndex(of: "#"), mark > line.startIndex else { return nil }
-    let text = line[..<line.index(before: mark)]
-    guard String(fnv1a(Array(text.utf8)), radix: 16) == line[line.index(after: mark)...] else {
-      return nil
-    }
-    let words = text.split(separator: " ")
-    guard let operation = words.first, let equals = words.firstIndex(of: "="),
-      equals > 0
-    else { return nil }
-    let (sizes, choice) = (
-      words[1..<equals].map { Int($0) }, words[(equals + 1)...].map { Int($0) }
-    )
-    guard !sizes.contains(nil), !choice.contains(nil), !choice.isEmpty else { return nil }
-    return (
-      TuningKey(operation: String(operation), sizes: sizes.compactMap { $0 }),
-      choice.compactMap { $0 }
-    )
   }
 }

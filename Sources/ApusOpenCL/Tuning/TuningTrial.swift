@@ -88,10 +88,22 @@ struct TuningTrial {
     return values
   }
 
-  /// The choices that the job meets.
-  func survey() throws -> [TuningSurvey.Entry] {
+  /// The choices that a job meets; its numbers do not matter, but positions must be within bounds.
+  static func survey(_ job: TuningJob, on backend: OpenCLBackend) throws -> [TuningSurvey.Entry] {
+    let inputs = try job.inputs.enumerated().map { position, shape in
+      if shape.dtype == .int32 {
+        return try placed(shape, numbers(job, shape, seed: UInt64(position + 1)), on: backend)
+      }
+      let operand = try room(shape, on: backend)
+      if shape.dtype == .float32 {
+        try backend.enqueue(
+          .fill(0), [], [operand.with(Layout(contiguous: [shape.layout.end]))])
+      }
+      return operand
+    }
+    let outputs = try job.outputs.map { try room($0, on: backend) }
     let survey = TuningSurvey()
-    try backend.within(.survey(survey)) { try enqueue() }
+    try backend.within(.survey(survey)) { try backend.enqueue(job.operation, inputs, outputs) }
     try backend.synchronize()
     return survey.found
   }
@@ -154,10 +166,10 @@ struct TuningTrial {
     return (now() - start) / Double(repeats)
   }
 
-  /// How many runs take about 4 ms, so that the wait at the end does not count.
+  /// How many runs take a turn of the tuner, so that the wait at the end does not count.
   func repeats(_ key: TuningKey) throws -> Int {
     _ = try time(key, nil, 1)
-    return max(1, min(200, Int(4e-3 / max(try time(key, nil, 2), 1e-6))))
+    return max(1, min(200, Int(Tuner.turn / max(try time(key, nil, 2), 1e-6))))
   }
 }
 
