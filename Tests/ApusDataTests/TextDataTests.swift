@@ -107,7 +107,7 @@ import Testing
     }
     try FileManager.default.removeItem(atPath: scratch.path + "/mix/test/a/bad.txt")
     try scratch.write([0x61], "mix/test/c/1.txt")
-    expectError("[\(scratch.path)/mix/test/c/1.txt]", "has a, b") {
+    expectError("[\(scratch.path)/mix/test/c/1.txt]", "has 'a', 'b'") {
       try DataSource.loadTexts(scratch.path + "/mix")
     }
     let archive = try scratch.write(
