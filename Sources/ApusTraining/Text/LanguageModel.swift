@@ -66,6 +66,15 @@ public struct LanguageModel: StoredModel {
   /// Whether a model file holds a language model.
   public static func isStored(in file: ModelFile) -> Bool { file.extras[key] != nil }
 
+  /// What to go on from where nobody says: a line break or, where the model has never seen one, the first
+  /// character that it knows.
+  public var defaultPrompt: String {
+    guard case .character(let tokenizer) = tokenizer, let first = tokenizer.scalars.first,
+      !tokenizer.unknownScalars(in: "\n").isEmpty
+    else { return "\n" }
+    return String(first)
+  }
+
   public func file() throws -> ModelFile {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
