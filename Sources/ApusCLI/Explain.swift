@@ -47,7 +47,7 @@ struct Explain: ParsableCommand {
         "there is no example \(index); \(input) holds \(examples.count), numbered from 0")
     }
     let explanation = try Explanation(
-      of: classifier, try examples.subset([index]), classIndex: chosen)
+      of: classifier, examples, index: index, classIndex: chosen)
     let file = (input as NSString).lastPathComponent
     let files = try explanation.write(
       to: outputDir, title: "\(file): \(explanation.classNames[explanation.classIndex])")

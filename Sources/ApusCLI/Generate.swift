@@ -22,7 +22,10 @@ struct Generate: ParsableCommand {
   @Option(help: "A language model that `apus train` wrote.")
   var model: String
 
-  @Option(help: "The text to go on from. Default: a line break.")
+  @Option(
+    help: ArgumentHelp(
+      "The text to go on from. Default: a line break.",
+      discussion: "Where the model has never seen one: the first character that it knows."))
   var prompt: String?
 
   @Option(help: "How many tokens to draw: characters, or byte pairs.")
@@ -60,7 +63,7 @@ struct Generate: ParsableCommand {
 
   func run() throws {
     let language = try LanguageModel(path: model, on: try device.open(quiet: true))
-    let prompt = prompt ?? "\n"
+    let prompt = prompt ?? language.defaultPrompt
     var generator = try TextGenerator(language, prompt: prompt, options)
     // Written at once, piece by piece: there is no buffer between.
     try Console.write(prompt)

@@ -4,7 +4,7 @@ import Foundation
 /// Learning to foretell the next token of a text.
 struct LanguageTask: LearningTask {
   private let name: String
-  private let tokenizer: Tokenizer
+  private let learnt: Tokenizer
   private let training: [Int32]
   /// The last part of the text.
   private let validation: (text: String, tokens: [Int32])?
@@ -26,11 +26,11 @@ struct LanguageTask: LearningTask {
     let held = Int((Double(count) * share).rounded())
     let cut = scalars.index(scalars.startIndex, offsetBy: count - held)
     let text = String(scalars[..<cut])
-    tokenizer = try Tokenizer(training: [text], options.tokenizer)
-    training = tokenizer.encode(text)
+    learnt = try Tokenizer(training: [text], options.tokenizer)
+    training = learnt.encode(text)
     if share > 0 {
       let rest = String(scalars[cut...])
-      validation = (rest, tokenizer.encode(rest))
+      validation = (rest, learnt.encode(rest))
     } else {
       validation = nil
     }
@@ -39,13 +39,13 @@ struct LanguageTask: LearningTask {
   }
 
   var summary: String {
-    "\(training.count) tokens of \(name) (\(tokenizer.vocabularySize) different ones)"
+    "\(training.count) tokens of \(name) (\(learnt.vocabularySize) different ones)"
   }
   var notes: [String] { [] }
   var inputShape: [Int] { [sequenceLength] }
-  var outputShape: [Int] { [sequenceLength, tokenizer.vocabularySize] }
+  var outputShape: [Int] { [sequenceLength, learnt.vocabularySize] }
   var classCount: Int? { nil }
-  var vocabularySize: Int? { tokenizer.vocabularySize }
+  var tokenizer: Tokenizer? { learnt }
 
   func objective(_ options: TrainingOptions, on device: Device) throws -> any Objective {
     try LanguageObjective(
@@ -58,7 +58,7 @@ struct LanguageTask: LearningTask {
   func stored(
     _ model: GraphModel, _ options: TrainingOptions, on device: Device
   ) throws -> any StoredModel {
-    try LanguageModel(model: model, tokenizer: tokenizer, device: device)
+    try LanguageModel(model: model, tokenizer: learnt, device: device)
   }
 
   /// There is no further part: the held-out end of the text is told once more.

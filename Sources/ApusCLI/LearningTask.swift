@@ -14,14 +14,19 @@ protocol LearningTask {
   var outputShape: [Int] { get }
   /// Classes, or numbers; nil where there are neither.
   var classCount: Int? { get }
-  /// The number of different tokens; nil for other examples.
-  var vocabularySize: Int? { get }
+  /// What made tokens of texts; nil for other examples.
+  var tokenizer: Tokenizer? { get }
 
   func objective(_ options: TrainingOptions, on device: Device) throws -> any Objective
   func stored(_ model: GraphModel, _ options: TrainingOptions, on device: Device)
     throws -> any StoredModel
   /// Judges what training left; nil without a test part.
   func test(_ stored: any StoredModel) throws -> FinalTest?
+}
+
+extension LearningTask {
+  /// The number of different tokens; nil for other examples.
+  var vocabularySize: Int? { tokenizer?.vocabularySize }
 }
 
 /// What a run found on its test part.
@@ -87,7 +92,7 @@ struct ExampleTask: LearningTask {
   var inputShape: [Int] { training.featureShape }
   var outputShape: [Int] { [classCount ?? 0] }
   var classCount: Int? { training.isRegression ? training.targetCount : training.classCount }
-  var vocabularySize: Int? { encoding?.tokenizer.vocabularySize }
+  var tokenizer: Tokenizer? { encoding?.tokenizer }
 
   func objective(_ options: TrainingOptions, on device: Device) throws -> any Objective {
     guard let scaling else {

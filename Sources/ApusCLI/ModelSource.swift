@@ -54,6 +54,12 @@ struct ModelSource {
 
   /// The description in a JSON file.
   func read() throws -> ModelDescription {
+    guard !Safetensors.isBeginning(of: name) else {
+      throw ApusError(
+        .file, operation: name,
+        "is a file of weights; a preset or a JSON description is needed here (`apus train` begins with "
+          + "the weights of a file by --init-from)")
+    }
     do {
       let json = try Data(contentsOf: URL(fileURLWithPath: name))
       return try ModelDescription(json: json, source: name)

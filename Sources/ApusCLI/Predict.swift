@@ -66,6 +66,7 @@ struct Predict: ParsableCommand {
       let source = PredictionInput(path: input, hasHeader: header)
       return try NumberPredictions(regressor, source.examples(for: regressor))
     }
+    try PredictionInput(path: input, hasHeader: header).requireFile(for: "a table")
     var options = DataOptions()
     options.hasHeader = header
     let series = try TimeSeries(

@@ -43,6 +43,10 @@ struct PredictionInput {
   func examples(for classifier: Classifier) throws -> Dataset {
     let shape = classifier.model.inputs[0].shape
     if classifier.text != nil { return try texts(for: classifier) }
+    try requireFile(
+      for: classifier.audio != nil
+        ? "recordings"
+        : classifier.schema != nil ? "a table" : shape.count == 3 ? "images" : "arrays")
     if let audio = classifier.audio {
       let files = try isFolder ? files(for: classifier) : [path]
       let reader = AudioReader(try AudioFeatureExtractor(audio))
@@ -66,6 +70,7 @@ struct PredictionInput {
 
   /// The examples as a model of numbers takes them, before preprocessing.
   func examples(for regressor: Regressor) throws -> Dataset {
+    try requireFile(for: regressor.schema == nil ? "arrays" : "a table")
     let shape = regressor.model.inputs[0].shape
     if let schema = regressor.schema {
       let table = try schema.dataset(
@@ -82,12 +87,21 @@ struct PredictionInput {
         path, schema: classifier.textSchema, classNames: classifier.classNames,
         options: DataOptions(hasHeader: hasHeader))
     }
-    let bytes = FileHandle.standardInput.readDataToEndOfFile()
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw ApusError(.data, operation: "standard input", "is not UTF-8")
-    }
+    let text = try TextFile.text(
+      of: [UInt8](FileHandle.standardInput.readDataToEndOfFile()),
+      classifier.textSchema?.encoding ?? .utf8, name: "standard input")
     return try DataSource.lines(
       of: text, name: "standard input", classNames: classifier.classNames)
+  }
+
+  /// - Parameter kind: What the model takes.
+  /// - Throws: ``ApusError`` where the examples are to come from standard input.
+  func requireFile(for kind: String) throws {
+    guard path != "-" else {
+      throw ApusError(
+        .value, operation: "--input -",
+        "standard input is for models of texts; this model takes \(kind): name a file")
+    }
   }
 
   private func dataset(_ features: [Float], _ shape: [Int]) throws -> Dataset {

@@ -87,11 +87,12 @@ struct Summary: ParsableCommand {
 
   private func load() throws -> GraphModel {
     let device = try Devices.named("reference")
-    if model.hasSuffix(".safetensors") { return try ModelFile(path: model, on: device).model }
     let source = ModelSource(model)
-    if !Preset.all.contains(where: { $0.name == model }),
-      FileManager.default.fileExists(atPath: model)
-    {
+    let isPreset = Preset.all.contains { $0.name == model }
+    if !isPreset, model.hasSuffix(".safetensors") || Safetensors.isBeginning(of: model) {
+      return try ModelFile(path: model, on: device).model
+    }
+    if !isPreset, FileManager.default.fileExists(atPath: model) {
       var description = try source.read()
       if description.inputShape == nil, description.inputShapes == nil {
         description.inputShape = shape

@@ -11,7 +11,9 @@ enum Resume: Equatable {
 extension TrainingJob {
   /// The checkpoint to go on from; nil for a beginning.
   /// - Throws: ``ApusError`` where the checkpoint cannot be used, or a new run would overwrite one.
-  func resumed(_ graph: GraphModel, on device: Device) throws -> Checkpoint? {
+  func resumed(
+    _ graph: GraphModel, _ task: any LearningTask, on device: Device
+  ) throws -> Checkpoint? {
     let path: String
     switch resume {
     case nil:
@@ -46,7 +48,7 @@ extension TrainingJob {
       }
     }
     let checkpoint = try Checkpoint(path: path, on: device)
-    try requireModel(checkpoint, graph)
+    try requireSameRun(checkpoint, graph, task)
     if !isQuiet { announce(checkpoint, path, device) }
     return checkpoint
   }
@@ -56,14 +58,6 @@ extension TrainingJob {
       URL(fileURLWithPath: path).standardizedFileURL.resolvingSymlinksInPath().path
     }
     return place(a) == place(b)
-  }
-
-  private func requireModel(_ checkpoint: Checkpoint, _ graph: GraphModel) throws {
-    guard let saved = checkpoint.description, saved != graph.description else { return }
-    throw ApusError(
-      .value, operation: checkpoint.path ?? "checkpoint",
-      "is of another model than \(model): its description "
-        + (saved.name.map { "'\($0)' " } ?? "") + "differs in layers, shapes or attributes")
   }
 
   private func announce(_ checkpoint: Checkpoint, _ path: String, _ device: Device) {

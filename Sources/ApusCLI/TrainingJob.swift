@@ -54,7 +54,7 @@ struct TrainingJob {
       vocabularySize: task.vocabularySize)
     let graph = try GraphModel(description, key: options.initialKey, on: device)
     try requireOutput(graph, of: task.outputShape)
-    let checkpoint = try resumed(graph, on: device)
+    let checkpoint = try resumed(graph, task, on: device)
     if let initialWeights, checkpoint == nil { try initialise(graph, from: initialWeights) }
     let stored = try task.stored(graph, options, on: device)
     let trainer = try Trainer(

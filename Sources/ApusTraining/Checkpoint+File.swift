@@ -1,3 +1,4 @@
+import ApusData
 import ApusDevice
 import ApusNN
 import ApusOptimizers
@@ -73,7 +74,22 @@ extension Checkpoint {
       bestWeights: isStopping ? (progress.isBest ? weights : best) : nil, path: path,
       description: try file.metadata["apus.description"].map {
         try ModelDescription(json: Data($0.utf8), source: path)
-      })
+      }, tokenizer: try Self.tokenizer(in: file.metadata, path: path))
+  }
+
+  private static func tokenizer(
+    in metadata: [String: String], path: String
+  ) throws -> Tokenizer? {
+    func read<T: Decodable>(_ key: String, as type: T.Type) throws -> T? {
+      guard let json = metadata[key] else { return nil }
+      do {
+        return try JSONDecoder().decode(type, from: Data(json.utf8))
+      } catch {
+        throw ApusError(.file, operation: path, "its metadata '\(key)' is damaged: \(error)")
+      }
+    }
+    return try read("apus.tokenizer", as: Tokenizer.self)
+      ?? read("apus.text", as: TextEncoding.self)?.tokenizer
   }
 
   /// Writes the file, atomically. Waits for the device.

@@ -1,3 +1,4 @@
+import ApusData
 import ApusDevice
 import ApusNN
 import ApusOptimizers
@@ -62,10 +63,13 @@ public struct Checkpoint: Sendable {
   public private(set) var path: String?
   /// The model as the file describes it; nil for a model that was no description.
   public private(set) var description: ModelDescription?
+  /// For models of texts: what made their tokens.
+  public private(set) var tokenizer: Tokenizer?
 
   init(
     progress: Progress, weights: [String: Tensor], optimizer: OptimizerState,
-    bestWeights: [String: Tensor]?, path: String? = nil, description: ModelDescription? = nil
+    bestWeights: [String: Tensor]?, path: String? = nil, description: ModelDescription? = nil,
+    tokenizer: Tokenizer? = nil
   ) {
     self.progress = progress
     self.weights = weights
@@ -73,6 +77,7 @@ public struct Checkpoint: Sendable {
     self.bestWeights = bestWeights
     self.path = path
     self.description = description
+    self.tokenizer = tokenizer
   }
 
   /// - Throws: ``ApusError`` where going on would not give what an uninterrupted run with these

@@ -21,6 +21,8 @@ public struct Classifier: StoredModel {
   public let text: TextEncoding?
   public let textSchema: TextSchema?
   public let device: Device
+  /// The file it was read from, for messages.
+  package private(set) var path: String?
 
   public init(
     model: GraphModel, preprocessing: Preprocessing, classNames: [String],
@@ -68,6 +70,7 @@ public struct Classifier: StoredModel {
       audio: try file.decoded("audio", as: AudioFeatures.self, path: path),
       text: try file.decoded("text", as: TextEncoding.self, path: path),
       textSchema: try file.decoded("textSchema", as: TextSchema.self, path: path), device: device)
+    self.path = path
     try schema?.requireFit(
       featureCount: model.inputs[0].shape.reduce(1, *), classNames: classNames, path: path)
     try text?.requireFit(model, path)
@@ -91,8 +94,9 @@ public struct Classifier: StoredModel {
   }
 
   /// Evaluates raw labelled examples, with batch normalisations folded into convolutions.
-  /// - Throws: ``ApusError`` where shape or classes of the data do not fit.
+  /// - Throws: ``ApusError`` where shape or classes of the data do not fit, or outputs are not finite.
   public func evaluate(_ data: Dataset) throws -> Evaluation {
+    let given = data
     let data = try prepared(data)
     try requireShape(data.featureShape, data.name)
     guard data.classNames == classNames || data.classNames.isEmpty else {
@@ -100,19 +104,31 @@ public struct Classifier: StoredModel {
         .data, operation: data.name,
         "has classes \(data.classNames.prefix(12)), the model knows \(classNames.prefix(12))")
     }
-    return try Evaluation(
+    let found = try Evaluation(
       of: try model.folded(),
       source: try BatchSource(
         data, preprocessing: preprocessing, workers: Evaluation.workers, on: device),
       labels: data.labels)
+    guard found.loss.isFinite else {
+      // Names the example.
+      _ = try probabilities(given)
+      throw model.notFinite(path, "its loss is \(found.loss)")
+    }
+    return found
   }
 
   /// Class probabilities of raw examples, row-major `[count, classes]`.
+  /// - Throws: ``ApusError`` where shapes do not fit, or naming the first example whose probabilities are not
+  ///   finite.
   public func probabilities(_ data: Dataset) throws -> [Float] {
     let data = try prepared(data)
     try requireShape(data.featureShape, data.name)
     let folded = try model.folded()
-    if data.holdsTokens { return try folded.probabilities(ofTokens: data, on: device) }
+    if data.holdsTokens {
+      let found = try folded.probabilities(ofTokens: data, on: device)
+      try model.requireFinite(found, examples: data.count, path)
+      return found
+    }
     // In parts, so that images are not all floats at once, or all decoded.
     let size = Evaluation.batchSize(for: folded, featureCount: data.featureCount)
     let starts = Array(stride(from: 0, to: data.count, by: size))
@@ -129,6 +145,7 @@ public struct Classifier: StoredModel {
     while let part = try parts.next() {
       probabilities += try folded.probabilities(of: part, on: device)
     }
+    try model.requireFinite(probabilities, examples: data.count, path)
     return probabilities
   }
 

@@ -16,9 +16,10 @@ public struct RegressionEvaluation: Sendable {
   /// - Parameters:
   ///   - source: Examples with scaled targets.
   ///   - targets: The same as the data has them.
+  ///   - check: Looks at the predictions before they are judged.
   init(
     of model: any Layer, source: BatchSource, targets: [Float], scaling: TargetScaling,
-    loss criterion: RegressionLoss
+    loss criterion: RegressionLoss, check: ([Float]) throws -> Void = { _ in }
   ) throws {
     guard source.count > 0 else {
       throw ApusError(.data, operation: "evaluate", "there are no examples")
@@ -35,6 +36,7 @@ public struct RegressionEvaluation: Sendable {
     let parts = try Tensor.stacked(losses).scalars()
     loss = parts.reduce(0) { $0 + Double($1) } / Double(max(found.count, 1))
     predictions = scaling.restored(found)
+    try check(predictions)
     report = try RegressionReport(predictions: predictions, targets: targets)
   }
 }

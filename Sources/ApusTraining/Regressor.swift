@@ -15,6 +15,8 @@ public struct Regressor: StoredModel {
   /// For forecasts: what is forecast from what.
   public let forecasting: Forecasting?
   public let device: Device
+  /// The file it was read from, for messages.
+  package private(set) var path: String?
 
   public init(
     model: GraphModel, preprocessing: Preprocessing, scaling: TargetScaling,
@@ -55,6 +57,7 @@ public struct Regressor: StoredModel {
       schema: try file.decoded("schema", as: TableSchema.self, path: path),
       forecasting: try file.decoded("forecasting", as: Forecasting.self, path: path),
       device: device)
+    self.path = path
     try forecasting?.validate()
     try schema?.requireFit(
       featureCount: model.inputs[0].shape.reduce(1, *), classNames: [], path: path)
@@ -82,18 +85,24 @@ public struct Regressor: StoredModel {
   }
 
   /// Evaluates raw examples with targets.
-  /// - Throws: ``ApusError`` where shapes do not fit.
+  /// - Throws: ``ApusError`` where shapes do not fit, or naming the first example whose numbers are not
+  ///   finite.
   public func evaluate(_ data: Dataset) throws -> RegressionEvaluation {
     try requireShape(data)
-    return try RegressionEvaluation(
+    let found = try RegressionEvaluation(
       of: try model.folded(),
       source: try BatchSource(
         try scaling.applied(to: data), preprocessing: preprocessing,
         workers: Evaluation.workers, on: device),
-      targets: data.targets ?? [], scaling: scaling, loss: loss)
+      targets: data.targets ?? [], scaling: scaling, loss: loss
+    ) { try model.requireFinite($0, examples: data.count, path) }
+    guard found.loss.isFinite else { throw model.notFinite(path, "its loss is \(found.loss)") }
+    return found
   }
 
   /// Predictions for raw examples, row-major `[count, targets]`, in the units of the data.
+  /// - Throws: ``ApusError`` where shapes do not fit, or naming the first example whose numbers are not
+  ///   finite.
   public func predictions(_ data: Dataset) throws -> [Float] {
     try requireShape(data)
     var values = try data.features
@@ -108,7 +117,9 @@ public struct Regressor: StoredModel {
         shape: [end - start] + data.featureShape, on: device)
       found += try folded(x, .evaluation).scalars()
     }
-    return scaling.restored(found)
+    let restored = scaling.restored(found)
+    try model.requireFinite(restored, examples: data.count, path)
+    return restored
   }
 
   /// The steps after the end of a series, row-major `[horizon, targets]`, in its units.

@@ -91,6 +91,27 @@ extension AudioGolden.File {
     expectError("sample 0 is nan") { try WAV.decode(floats, name: "x.wav") }
   }
 
+  /// Sizes that a recorder could not fill in.
+  @Test(arguments: [UInt8(0), 0xFF], [UInt8(0), 0xFF])
+  func openEndsAreRead(file: UInt8, data: UInt8) throws {
+    let clip = try AudioClip(samples: [0.5, -0.5, 0.25], sampleRate: 8000)
+    var bytes = try WAV.encode(clip)
+    bytes.replaceSubrange(4..<8, with: [file, file, file, file])
+    bytes.replaceSubrange(40..<44, with: [data, data, data, data])
+    #expect(try WAV.decode(bytes, name: "x").samples == clip.samples)
+    // Half a frame at the end is left out.
+    #expect(try WAV.decode(bytes + [7], name: "x").samples == clip.samples)
+    #expect(try WAV.decode(Array(bytes.prefix(44)), name: "x").samples == [])
+  }
+
+  @Test func recordingsWithoutSamplesAreRefused() throws {
+    let scratch = try Scratch()
+    let tone = try WAV.encode(AudioClip(samples: [0.5, 0.25, -0.5], sampleRate: 8000))
+    for name in ["no/a.wav", "no/b.wav", "yes/a.wav"] { try scratch.write(tone, name) }
+    try scratch.write(try WAV.encode(AudioClip(samples: [], sampleRate: 8000)), "yes/zero.wav")
+    expectError("yes/zero.wav", "without samples") { try DataSource.load(scratch.path) }
+  }
+
   @Test func resamplesAsTorchaudio() throws {
     let golden = try AudioGolden.read()
     for expected in golden.resampled {

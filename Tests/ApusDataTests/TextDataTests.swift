@@ -98,6 +98,23 @@ import Testing
     #expect(throws: ApusError.self) { try DataSource.loadTexts(scratch.path + "/plain/x") }
   }
 
+  /// Errors name a file by its whole path, the part included.
+  @Test func filesOfPartsAreNamed() throws {
+    for file in ["train/a/1", "train/b/1", "test/a/1"] { try scratch.write([0x61], "mix/\(file)") }
+    try scratch.write([0x61, 0xFF], "mix/test/a/bad.txt")
+    expectError("[\(scratch.path)/mix/test/a/bad.txt]", "byte 1") {
+      try DataSource.loadTexts(scratch.path + "/mix")
+    }
+    try FileManager.default.removeItem(atPath: scratch.path + "/mix/test/a/bad.txt")
+    try scratch.write([0x61], "mix/test/c/1.txt")
+    expectError("[\(scratch.path)/mix/test/c/1.txt]", "has 'a', 'b'") {
+      try DataSource.loadTexts(scratch.path + "/mix")
+    }
+    let archive = try scratch.write(
+      tar([("n/train/a/1", "x"), ("n/train/b/1", "y"), ("n/test/c/1", "z")]), "n.tar")
+    expectError("[\(archive)/n/test/c/1]") { try DataSource.loadTexts(archive) }
+  }
+
   /// A ustar archive (POSIX 1003.1) of small files.
   private func tar(_ files: [(name: String, text: String)]) -> [UInt8] {
     func field(_ text: String, _ size: Int) -> [UInt8] {

@@ -178,6 +178,75 @@ struct DescriptionTests {
       "\(error.map(String.init(describing:)) ?? "")")
   }
 
+  /// The list of known attributes is what the layer reads, also what is read only where it is given.
+  @Test(arguments: [
+    (
+      "LSTM", #""hiddenSize": 2"#, "[4, 3]",
+      "bias, bidirectional, dropout, forgetBias, hiddenSize, numLayers, output, recurrentInitializer, "
+        + "timeDistributed"
+    ),
+    (
+      "GRU", #""hiddenSize": 2"#, "[4, 3]",
+      "bias, bidirectional, dropout, hiddenSize, numLayers, output, recurrentInitializer, "
+        + "timeDistributed"
+    ),
+    (
+      "Upsample", #""size": 4"#, "[3, 2, 2]",
+      "alignsCorners, mode, scaleFactor, size, timeDistributed"
+    ),
+    (
+      "Upsample", #""scaleFactor": 2"#, "[3, 2, 2]",
+      "alignsCorners, mode, scaleFactor, size, timeDistributed"
+    ),
+    (
+      "MaxPool2d", #""kernelSize": 2"#, "[3, 4, 4]",
+      "ceilMode, dilation, kernelSize, padding, stride, timeDistributed"
+    ),
+    (
+      "Conv2d", #""kernelSize": 2, "outChannels": 2, "padding": "same""#, "[3, 4, 4]",
+      "activation, bias, dilation, groups, inChannels, initializer, kernelSize, outChannels, padding, "
+        + "paddingMode, stride, timeDistributed"
+    ),
+  ])
+  func listsWhatLayersRead(
+    _ type: String, _ attributes: String, _ shape: String, _ known: String
+  ) throws {
+    let error = #expect(throws: ApusError.self) {
+      try model(
+        "{\"inputShape\": \(shape), \"layers\": [{\"name\": \"here\", \"type\": \"\(type)\", "
+          + "\(attributes), \"colour\": 1}]}")
+    }
+    #expect(
+      error?.description.hasSuffix("does not know 'colour'; it knows \(known)") == true,
+      "\(error.map(String.init(describing:)) ?? "")")
+  }
+
+  @Test func differencesAreNamed() throws {
+    let old = ModelDescription(
+      inputShape: [4],
+      layers: [
+        LayerDescription(name: "a", type: "Linear", attributes: ["outFeatures": 3, "bias": false]),
+        LayerDescription(name: "b", type: "ReLU"),
+      ])
+    #expect(old.firstDifference(from: old) == nil)
+    func difference(_ change: (inout ModelDescription) -> Void) -> String {
+      var new = old
+      change(&new)
+      return old.firstDifference(from: new) ?? ""
+    }
+    #expect(
+      difference { $0.layers[0].attributes["outFeatures"] = 5 }
+        == "outFeatures of layer 'a' (Linear) was 3, is 5")
+    #expect(
+      difference { $0.layers[0].attributes["bias"] = nil }
+        == "bias of layer 'a' (Linear) was false, is not given")
+    #expect(
+      difference { $0.layers[1].type = "Tanh" } == "layer 2 was 'b' (ReLU), is 'b' (Tanh)")
+    #expect(difference { $0.layers.removeLast() }.hasPrefix("there were 2 layers, are 1: 'b'"))
+    #expect(difference { $0.layers[1].inputs = ["input"] }.contains("was the layer before it"))
+    #expect(difference { $0.classCount = 2 } == "classCount was not given, is 2")
+  }
+
   @Test func resolvedAgreesWithTheData() throws {
     let description = ModelDescription(
       inputShape: [4], classCount: 3, layers: [LayerDescription(name: "a", type: "ReLU")])

@@ -23,8 +23,10 @@ struct ApusProcess {
   }
 
   /// Starts a run in a folder.
+  /// - Parameter input: A file of the folder that the run has as standard input.
   init(
-    _ arguments: [String], in folder: Folder, environment: [String: String] = [:]
+    _ arguments: [String], in folder: Folder, environment: [String: String] = [:],
+    input: String? = nil
   ) throws {
     let logs = FileManager.default.temporaryDirectory
     let name = "apus-\(UUID().uuidString)"
@@ -37,7 +39,9 @@ struct ApusProcess {
     process.currentDirectoryURL = folder.url
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     // Files, not pipes: nobody has to read while the program runs.
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput =
+      try input.map { try FileHandle(forReadingFrom: folder.url.appendingPathComponent($0)) }
+      ?? FileHandle.nullDevice
     process.standardOutput = try Self.emptyFile(captured.output)
     process.standardError = try Self.emptyFile(captured.errors)
     let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
@@ -76,10 +80,12 @@ struct ApusProcess {
 
 /// Runs `apus` to its end; arguments are separated by spaces.
 func apus(
-  _ arguments: String, in folder: Folder, environment: [String: String] = [:]
+  _ arguments: String, in folder: Folder, environment: [String: String] = [:],
+  input: String? = nil
 ) async throws -> ApusProcess.Ended {
   try await ApusProcess(
-    arguments.split(separator: " ").map(String.init), in: folder, environment: environment
+    arguments.split(separator: " ").map(String.init), in: folder, environment: environment,
+    input: input
   ).ended()
 }
 

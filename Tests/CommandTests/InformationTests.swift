@@ -55,6 +55,23 @@ struct InformationTests {
       let summary = try JSONDecoder().decode(SummaryJSON.self, from: Data(text.utf8))
       #expect(summary.parameters == parameters)
     }
+    // Files are told apart by what they hold.
+    try folder.write(folder.bytes("m.safetensors"), "emoji.st")
+    #expect(try await succeed("summary --model emoji.st", in: folder).output.contains("4810"))
+    for (arguments, part) in [
+      (
+        "train --data digits --model emoji.st --output o.safetensors",
+        "[emoji.st] is a file of weights"
+      ),
+      (
+        "evaluate --data digits --model d.json",
+        "[d.json] is JSON text, such as a model description"
+      ),
+      ("generate --model d.json", "[d.json] is JSON text"),
+    ] {
+      let run = try await apus(arguments, in: folder)
+      #expect(run.code == 1 && run.errors.contains(part), "\(run.errors)")
+    }
     let table = try await succeed(
       "summary --model mlp-small --input-shape 7 --classes 2", in: folder)
     #expect(table.output.contains("fc1") && table.output.contains("Linear"))

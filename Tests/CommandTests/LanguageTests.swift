@@ -99,6 +99,44 @@ struct LanguageTests {
     #expect(written.output.hasPrefix("東京"))
   }
 
+  /// What a run that goes on has otherwise than its checkpoint.
+  @Test func differencesAreNamed() async throws {
+    let folder = try Folder()
+    try folder.write(Self.text, "cats.txt")
+    try folder.write(Self.text.replacing("cat", with: "cow"), "cows.txt")
+    try folder.write(Self.text.replacing("cat", with: "tac"), "tacs.txt")
+    let base =
+      "train --data cats.txt \(Self.small) --epochs 1 --device cpu --output m.safetensors "
+      + "--checkpoint-dir run"
+    try await succeed(base + " --quiet", in: folder)
+    for (old, new, part) in [
+      ("--sequence-length 16", "--sequence-length 8", "--sequence-length was 16, is 8"),
+      ("cats.txt", "cows.txt", "belongs to other data"),
+      ("cats.txt", "tacs.txt", "belongs to other data"),
+      ("--epochs", "--tokenizer bpe --epochs", "--tokenizer was character, is bpe"),
+      ("--hidden-size 24", "--hidden-size 20", "hiddenSize of layer 'lstm' (LSTM) was 24, is 20"),
+      ("--epochs", "--seed 3 --epochs", "seed was 0, is 3"),
+    ] {
+      let run = try await apus(base.replacing(old, with: new) + " --resume", in: folder)
+      #expect(run.code == 1 && run.errors.contains(part), "\(new): \(run.errors)")
+      #expect(run.errors.contains("[run/last.safetensors]"))
+    }
+  }
+
+  /// A text without a line break: generating begins with a character that the model knows.
+  @Test func generatesWithoutAPrompt() async throws {
+    let folder = try Folder()
+    try folder.write(String(repeating: "abab cdcd ", count: 60), "flat.txt")
+    try await succeed(
+      "train --data flat.txt \(Self.small) --epochs 1 --device cpu --output m.safetensors --quiet",
+      in: folder)
+    let written = try await succeed(
+      "generate --model m.safetensors --device cpu --length 10", in: folder)
+    #expect(written.output.hasPrefix(" ") && written.output.count == 12)
+    let asked = try await apus("generate --model m.safetensors --prompt Z", in: folder)
+    #expect(asked.code == 1 && asked.errors.contains("never seen: 'Z'"))
+  }
+
   @Test(arguments: [
     ("--model char-lstm --tokenizer word", "word"),
     ("--model char-lstm --label-smoothing 0.1", "label smoothing"),

@@ -91,6 +91,10 @@ struct SpeechTests {
     try await failure(train + "--seconds 0.001", names: "too short")
     try await failure(train + "--mels 0", names: "bands")
     try await failure(train + "--sample-rate 0", names: "sample rate")
+    try folder.write(
+      folder.bytes("words/up_ann_0.wav").prefix(40) + Data(count: 4), "words/a_a_9.wav")
+    try await failure(train, names: "a_a_9.wav", "without samples")
+    try FileManager.default.removeItem(atPath: folder.path("words/a_a_9.wav"))
     try folder.write(folder.bytes("words/up_ann_0.wav").prefix(99), "words/up_ann_99.wav")
     try await failure(train, names: "up_ann_99.wav", "cut off")
     #expect(!folder.has("m.safetensors"))

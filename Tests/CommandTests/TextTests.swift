@@ -53,6 +53,25 @@ struct TextTests {
     #expect(document.predictions.enumerated().count { $0 % 2 == 0 && $1.prediction == "spam" } > 18)
   }
 
+  @Test func standardInputIsForTexts() async throws {
+    let folder = try Folder()
+    try folder.write(Self.messages(40), "sms.tsv")
+    try await succeed(
+      "train --data sms.tsv --model text-gru --epochs 1 --device cpu --output m.safetensors --quiet",
+      in: folder)
+    let predict = "predict --input - --output - --device cpu --model "
+    try folder.write("good\nday\n", "in.txt")
+    let good = try await apus(predict + "m.safetensors", in: folder, input: "in.txt")
+    #expect(good.code == 0 && good.output.split(separator: "\n").count == 3, "\(good.errors)")
+    try folder.write(Data("good\n".utf8) + [0xFF, 0x0A], "in.txt")
+    let bad = try await apus(predict + "m.safetensors", in: folder, input: "in.txt")
+    #expect(bad.code == 1 && bad.errors.contains("[standard input] is not UTF-8: byte 5 is 0xFF"))
+    try folder.write(await Fixtures.model.value, "digits.safetensors")
+    let images = try await apus(predict + "digits.safetensors", in: folder, input: "in.txt")
+    #expect(images.code == 1 && images.errors.contains("standard input is for models of texts"))
+    #expect(images.errors.contains("takes images"))
+  }
+
   @Test func foldersAndOtherTokenizers() async throws {
     let folder = try Folder()
     for (index, line) in Self.messages(60).split(separator: "\n").enumerated() {

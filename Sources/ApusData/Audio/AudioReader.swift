@@ -1,3 +1,5 @@
+import ApusDevice
+
 /// Reads recordings and computes their features, on all cores, in order.
 package final class AudioReader {
   private let extractor: AudioFeatureExtractor
@@ -7,7 +9,7 @@ package final class AudioReader {
   package init(_ extractor: AudioFeatureExtractor) { self.extractor = extractor }
 
   /// `[files, bands, frames]`.
-  /// - Throws: ``ApusError`` naming the file that cannot be read.
+  /// - Throws: ``ApusError`` naming the file that cannot be read, or holds no samples.
   package func features(of files: [String]) throws -> [Float] {
     var all: [Float] = []
     let settings = extractor.settings
@@ -16,6 +18,9 @@ package final class AudioReader {
       of: files.count,
       make: { [extractor] index in
         let clip = try WAV.read(files[index])
+        guard !clip.samples.isEmpty else {
+          throw ApusError(.data, operation: files[index], "is a recording without samples")
+        }
         let length = Double(clip.samples.count) / Double(clip.sampleRate)
         return (
           try extractor(clip),

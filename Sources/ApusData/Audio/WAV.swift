@@ -3,6 +3,9 @@ import ApusDevice
 /// RIFF WAVE files: PCM of 8 to 32 bits and floating point of 32 or 64, also as `WAVE_FORMAT_EXTENSIBLE`,
 /// of any number of channels, which are averaged. ("Multimedia Programming Interface and Data
 /// Specifications 1.0", 1991, and Microsoft's `mmreg.h`.)
+///
+/// A recorder that is cut off, or writes to a pipe, cannot go back and fill in the sizes: both, of file and
+/// samples, are 0 or 0xFFFFFFFF then. The samples are all whole frames up to the end of such a file.
 public enum WAV {
   /// - Throws: ``ApusError`` `.file` naming the file and what is wrong with it.
   public static func read(_ path: String) throws -> AudioClip {
@@ -17,6 +20,7 @@ public enum WAV {
     guard bytes.count >= 12, bytes.starts(with: Array("RIFF".utf8)),
       bytes[8..<12].elementsEqual("WAVE".utf8)
     else { throw wrong("is no WAV file: it does not begin with RIFF and WAVE") }
+    let isOpen = isUnknown(try reader.number(at: 4, width: 4))
     var format: Format?
     var position = 12
     while position < bytes.count {
@@ -25,6 +29,10 @@ public enum WAV {
       let kind = bytes[position..<position + 4]
       let size = try reader.number(at: position + 4, width: 4)
       position += 8
+      if isOpen, isUnknown(size), kind.elementsEqual("data".utf8), let format {
+        let whole = (bytes.count - position) / format.frame * format.frame
+        return try format.clip(bytes[position..<position + whole], name: name)
+      }
       guard size <= bytes.count - position else {
         throw wrong(
           "is cut off or damaged: the chunk '\(text(kind))' claims \(size) bytes, "
@@ -61,6 +69,9 @@ public enum WAV {
     return bytes
   }
 
+  /// Whether a size was never filled in.
+  private static func isUnknown(_ size: Int) -> Bool { size == 0 || size == 0xFFFF_FFFF }
+
   private static func little(_ value: Int, _ width: Int) -> [UInt8] {
     (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
   }
@@ -76,6 +87,8 @@ public enum WAV {
     let sampleRate: Int
     /// Bytes of one sample.
     let width: Int
+    /// Bytes of a sample of each channel.
+    var frame: Int { channels * width }
 
     init(_ reader: LittleEndianReader) throws {
       func wrong(_ message: String) -> ApusError {
@@ -84,7 +97,7 @@ public enum WAV {
       var tag = try reader.number(at: 0, width: 2)
       channels = try reader.number(at: 2, width: 2)
       sampleRate = try reader.number(at: 4, width: 4)
-      let frame = try reader.number(at: 12, width: 2)
+      let claimed = try reader.number(at: 12, width: 2)
       let bits = try reader.number(at: 14, width: 2)
       // The extensible format keeps the real one at the beginning of a longer identifier.
       if tag == 0xFFFE { tag = try reader.number(at: 24, width: 2) }
@@ -104,16 +117,15 @@ public enum WAV {
           "has \(bits) bits a sample; PCM of 8, 16, 24 or 32 and floating point of 32 or 64 can be "
             + "read")
       }
-      guard frame == channels * width else {
+      guard claimed == frame else {
         throw wrong(
-          "is damaged: \(channels) channels of \(bits) bits take \(channels * width) bytes, it claims "
-            + "\(frame)")
+          "is damaged: \(channels) channels of \(bits) bits take \(frame) bytes, it claims "
+            + "\(claimed)")
       }
     }
 
     /// The mean of the channels.
     func clip(_ data: ArraySlice<UInt8>, name: String) throws -> AudioClip {
-      let frame = channels * width
       guard data.count % frame == 0 else {
         throw ApusError(
           .file, operation: name,

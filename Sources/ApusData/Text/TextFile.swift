@@ -17,7 +17,7 @@ public enum TextFile {
 
   /// The text that bytes stand for.
   /// - Parameter name: What errors call them.
-  static func text(of bytes: [UInt8], _ encoding: Encoding, name: String) throws -> String {
+  package static func text(of bytes: [UInt8], _ encoding: Encoding, name: String) throws -> String {
     switch encoding {
     case .latin1:
       var scalars = String.UnicodeScalarView()

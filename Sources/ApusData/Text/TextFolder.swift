@@ -7,8 +7,26 @@ import Foundation
 /// A part may have a name that ends so (`20news-bydate-train`). Any file counts, whatever its ending, but
 /// those whose names begin with a dot.
 struct TextFolder {
-  /// A file by its folders and name, with what reads it.
-  private typealias Files = [(path: [Substring], read: () throws -> [UInt8])]
+  private struct File {
+    /// Folders and name, below the part.
+    var path: [Substring]
+    /// The same from the root on, for messages.
+    let place: String
+    let read: () throws -> [UInt8]
+
+    init(_ path: [Substring], read: @escaping () throws -> [UInt8]) {
+      (self.path, self.read) = (path, read)
+      place = path.joined(separator: "/")
+    }
+
+    /// Without the outermost folder.
+    var inner: File {
+      var file = self
+      file.path.removeFirst()
+      return file
+    }
+  }
+  private typealias Files = [File]
 
   private let name: String
   private let parts: [String: Files]
@@ -21,7 +39,7 @@ struct TextFolder {
     } else {
       let tar = try TarArchive(try FileContents.readUnpacked(path), name: path)
       files = tar.names.map { name in
-        (name.split(separator: "/").filter { $0 != "." }, { tar.contents(of: name) ?? [] })
+        File(name.split(separator: "/").filter { $0 != "." }) { tar.contents(of: name) ?? [] }
       }
     }
     name = path
@@ -40,7 +58,7 @@ struct TextFolder {
     var names: [String] = []
     while let name = walk.nextObject() as? String { names.append(name) }
     return names.filter { !FileContents.isFolder("\(root)/\($0)") }.sorted().map { name in
-      (name.split(separator: "/"), { try FileContents.readUnpacked("\(root)/\(name)") })
+      File(name.split(separator: "/")) { try FileContents.readUnpacked("\(root)/\(name)") }
     }
   }
 
@@ -50,14 +68,14 @@ struct TextFolder {
     while let first = files.first?.path.first, files.allSatisfy({ $0.path.first == first }),
       files.allSatisfy({ $0.path.count > 2 }), part(first) == nil
     {
-      files = files.map { (Array($0.path.dropFirst()), $0.read) }
+      files = files.map(\.inner)
     }
     let isParted = files.contains { $0.path.first.flatMap(part) == "train" && $0.path.count > 2 }
     guard isParted else { return ["train": files.filter { $0.path.count > 1 }] }
     var result: [String: Files] = [:]
     for file in files where file.path.count > 2 {
       guard let name = file.path.first.flatMap(part) else { continue }
-      result[name, default: []].append((Array(file.path.dropFirst()), file.read))
+      result[name, default: []].append(file.inner)
     }
     return result
   }
@@ -83,7 +101,7 @@ struct TextFolder {
     func dataset(_ files: Files) throws -> Dataset {
       var (texts, labels): ([String], [Int32]) = ([], [])
       for file in files {
-        let place = "\(name)/\(file.path.joined(separator: "/"))"
+        let place = "\(name)/\(file.place)"
         guard let label = names.firstIndex(of: String(file.path[0])) else {
           throw ApusError(
             .data, operation: place,

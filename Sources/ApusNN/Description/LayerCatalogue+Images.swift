@@ -175,12 +175,17 @@ extension LayerCatalogue {
   }
 
   private static func upsample(_ reader: inout AttributeReader) throws -> Upsample {
+    // Both are known, whichever is given.
+    let size = try reader.size("size", default: 0)
+    let factor = try reader.number("scaleFactor")
     let target: Upsample.Target
     if reader.has("size") {
-      target = .size(try reader.size("size"))
+      guard factor == nil else { throw reader.error("takes 'size' or 'scaleFactor', not both") }
+      target = .size(size)
     } else {
-      let factor = try reader.number("scaleFactor", default: 0)
-      guard factor > 0 else { throw reader.error("needs 'size' or a positive 'scaleFactor'") }
+      guard let factor, factor > 0 else {
+        throw reader.error("needs 'size' or a positive 'scaleFactor'")
+      }
       target = .scale(height: factor, width: factor)
     }
     let mode: Upsampling.Mode

@@ -105,8 +105,8 @@ extension LayerCatalogue {
       }
       initialization.recurrent = .orthogonal()
     }
-    if type == "LSTM", reader.layer.attributes["forgetBias"] != nil {
-      initialization.forgetBias = try reader.float("forgetBias", default: 1)
+    if type == "LSTM" {
+      initialization.forgetBias = try reader.number("forgetBias").map { Float($0) }
     }
     let output = try reader.text("output") ?? "sequence"
     guard ["sequence", "last"].contains(output) else {

@@ -112,9 +112,14 @@ struct AttributeReader {
   }
 
   mutating func number(_ key: String, default value: Double) throws -> Double {
+    try number(key) ?? value
+  }
+
+  /// nil where it is left out.
+  mutating func number(_ key: String) throws -> Double? {
     asked.insert(key)
     switch layer.attributes[key] {
-    case nil: return value
+    case nil: return nil
     case .number(let number): return number
     default: throw error("'\(key)' must be a number")
     }

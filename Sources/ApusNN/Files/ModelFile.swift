@@ -87,17 +87,46 @@ public struct ModelFile: Sendable {
 
   /// A described model with the weights of a safetensors file that another program wrote: a PyTorch
   /// `state_dict` whose names and shapes are those of the model. Shorter floats become `float32`.
-  /// - Throws: ``ApusError`` that names the file and what does not fit.
+  /// - Throws: ``ApusError`` that names the file and what does not fit, and the tensor and its first element
+  ///   that is not finite as `float32`, or is a negative variance.
   public static func graph(
     _ description: ModelDescription, weights path: String, on device: Device
   ) throws -> GraphModel {
-    let state = try Safetensors(path: path).tensors(on: device).mapValues { tensor in
-      [.float16, .bfloat16, .float64].contains(tensor.dtype) ? try tensor.to(.float32) : tensor
+    var state = try Safetensors(path: path).tensors(on: device)
+    for (name, tensor) in state.sorted(by: { $0.key < $1.key }) {
+      let isShorter = [.float16, .bfloat16, .float64].contains(tensor.dtype)
+      let narrow = isShorter ? try tensor.to(.float32) : tensor
+      try requireUsable(tensor, as: narrow, name, path)
+      state[name] = narrow
     }
     do {
       return try GraphModel(description, state: state)
     } catch let error as ApusError {
       throw ApusError(error.kind, operation: path, "[\(error.operation)] \(error.message)")
+    }
+  }
+
+  private static func requireUsable(
+    _ tensor: Tensor, as narrow: Tensor, _ name: String, _ path: String
+  ) throws {
+    func wrong(_ message: String) -> ApusError {
+      ApusError(.data, operation: path, "tensor '\(name)' has \(message)")
+    }
+    guard narrow.dtype == .float32 else { return }
+    let values = try narrow.scalars()
+    if let index = values.firstIndex(where: { !$0.isFinite }) {
+      let place = NotFinite.place(index, narrow.shape)
+      let given =
+        tensor.dtype == .float64
+        ? try tensor.scalars(as: Double.self)[index] : Double(values[index])
+      throw wrong(
+        "\(given) at \(place)"
+          + (given.isFinite ? ", which float32 cannot hold" : "; weights must be finite"))
+    }
+    guard name == "running_var" || name.hasSuffix(".running_var") else { return }
+    if let index = values.firstIndex(where: { $0 < 0 }) {
+      throw wrong(
+        "\(values[index]) at \(NotFinite.place(index, narrow.shape)); a variance is not negative")
     }
   }
 }

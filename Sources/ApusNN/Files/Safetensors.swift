@@ -48,6 +48,12 @@ public struct Safetensors: Sendable {
     func wrong(_ message: String) -> ApusError {
       ApusError(.file, operation: path, "is no valid safetensors file: \(message)")
     }
+    guard !Self.isText(data) else {
+      throw ApusError(
+        .file, operation: path,
+        "is JSON text, such as a model description; a safetensors file with weights is needed, as "
+          + "`apus train` writes it")
+    }
     guard data.count >= 8 else {
       throw wrong("it has \(data.count) bytes, the header size alone 8")
     }

@@ -36,10 +36,15 @@ public struct Explanation: Sendable {
   /// The value that shows as white.
   public let pixelMaximum: Float
 
-  /// Looks at the first example.
-  /// - Parameter classIndex: The most probable class for nil.
-  /// - Throws: ``ApusError`` where the model has no convolution over images, or there is no such class.
-  public init(of classifier: Classifier, _ examples: Dataset, classIndex: Int? = nil) throws {
+  /// Looks at one example.
+  /// - Parameters:
+  ///   - index: Which one.
+  ///   - classIndex: The most probable class for nil.
+  /// - Throws: ``ApusError`` where the model has no convolution over images, there is no such example or
+  ///   class, or what the model gives is not finite.
+  public init(
+    of classifier: Classifier, _ examples: Dataset, index: Int = 0, classIndex: Int? = nil
+  ) throws {
     let model = classifier.model
     let layers = model.featureLayers
     guard let first = layers.first, model.inputs.count == 1, model.inputs[0].shape.count == 3,
@@ -60,7 +65,12 @@ public struct Explanation: Sendable {
         .shape, operation: examples.name,
         "examples have shape \(examples.featureShape), the model takes \(shape)")
     }
-    let example = try examples.subset([0])
+    guard (0..<examples.count).contains(index) else {
+      throw ApusError(
+        .value, operation: examples.name,
+        "there is no example \(index); it holds \(examples.count), numbered from 0")
+    }
+    let example = try examples.subset([index])
     let prepared = try classifier.preprocessing.applied(to: example)
     let x = try Tensor(prepared.features, shape: [1] + shape, on: classifier.device)
 
@@ -81,6 +91,9 @@ public struct Explanation: Sendable {
         .shape, operation: "explain", "the model's outputs \(model.outputShapes) are no logits")
     }
     let shares = try logits.detached.softmax(axis: 1).scalars()
+    guard shares.allSatisfy(\.isFinite) else {
+      throw model.notFinite(classifier.path, example: index)
+    }
     let chosen = classIndex ?? (shares.indices.max { shares[$0] < shares[$1] } ?? 0)
     let score = try logits.select(axis: 1, index: chosen).sum()
     let gradient = try tape.gradients(of: score, for: [watched])[0]
@@ -100,6 +113,10 @@ public struct Explanation: Sendable {
     filters = kernel.maps
     planesPerFilter = kernel.planes
     features = try Self.features(layers, seen)
+    for maps in [filters, evidence] + features where !maps.values.allSatisfy(\.isFinite) {
+      throw model.notFinite(
+        classifier.path, example: index, "what '\(maps.layer)' gives is not finite")
+    }
   }
 
   private static func features(

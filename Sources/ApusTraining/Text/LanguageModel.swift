@@ -10,6 +10,8 @@ public struct LanguageModel: StoredModel {
   public let model: GraphModel
   public let tokenizer: Tokenizer
   public let device: Device
+  /// The file it was read from, for messages.
+  package private(set) var path: String?
 
   private static let key = "tokenizer"
 
@@ -61,10 +63,20 @@ public struct LanguageModel: StoredModel {
         .file, operation: path, "its metadata 'apus.\(Self.key)' is damaged: \(error)")
     }
     try self.init(model: file.model, tokenizer: tokenizer, device: device, name: path)
+    self.path = path
   }
 
   /// Whether a model file holds a language model.
   public static func isStored(in file: ModelFile) -> Bool { file.extras[key] != nil }
+
+  /// What to go on from where nobody says: a line break or, where the model has never seen one, the first
+  /// character that it knows.
+  public var defaultPrompt: String {
+    guard case .character(let tokenizer) = tokenizer, let first = tokenizer.scalars.first,
+      !tokenizer.unknownScalars(in: "\n").isEmpty
+    else { return "\n" }
+    return String(first)
+  }
 
   public func file() throws -> ModelFile {
     let encoder = JSONEncoder()
@@ -74,13 +86,17 @@ public struct LanguageModel: StoredModel {
   }
 
   /// Judges the model on a text.
-  /// - Throws: ``ApusError`` where the text has fewer than two tokens.
+  /// - Throws: ``ApusError`` where the text has fewer than two tokens, or the loss is not finite.
   public func evaluate(_ text: String, name: String = "text") throws -> LanguageEvaluation {
     let tokens = tokenizer.encode(text)
-    return try LanguageEvaluation(
+    let found = try LanguageEvaluation(
       of: model,
       on: try TokenStreams(tokens, rows: LanguageEvaluation.rows, name: name, on: device),
       charactersPerToken: Self.charactersPerToken(text, tokens))
+    guard found.loss.isFinite else {
+      throw model.notFinite(path, "its outputs are not finite on \(name)")
+    }
+    return found
   }
 
   /// Unicode scalars for each token.

@@ -61,12 +61,11 @@ public struct TextGenerator: AsyncSequence, AsyncIteratorProtocol {
       let x = try Tensor(pending, shape: [1, pending.count], on: language.device)
       let logits = try language.model(x, states: &states, .evaluation)
       let last = try logits.slice(axis: 1, start: pending.count - 1, end: pending.count).scalars()
-      guard
+      guard last.allSatisfy(\.isFinite),
         let token = options.draw(last, specialCount: Tokenizer.specialCount, step: count)
       else {
-        throw ApusError(
-          .data, operation: "generate", "the model's outputs are not finite; its weights are ruined"
-        )
+        throw language.model.notFinite(
+          language.path, "its outputs are not finite at token \(count + 1)")
       }
       pending = [token]
       count += 1
