@@ -51,12 +51,11 @@ struct Summary: ParsableCommand {
   }
 
   private var shape: [Int]? {
-    let parts = inputShape.split(separator: ",").map {
+    let parts = inputShape.split(separator: ",", omittingEmptySubsequences: false).map {
       Int($0.trimmingCharacters(in: .whitespaces))
     }
     let numbers = parts.compactMap { $0 }
-    return numbers.count == parts.count && !numbers.isEmpty && numbers.allSatisfy { $0 > 0 }
-      ? numbers : nil
+    return numbers.count == parts.count && numbers.allSatisfy { $0 > 0 } ? numbers : nil
   }
 
   func run() throws {

@@ -156,7 +156,7 @@ struct TuneCommand: ParsableCommand {
 
   /// The operations of a training step.
   private func recorded(model: String, on backend: OpenCLBackend) throws -> [TuningJob] {
-    let shape = try inputShape.split(separator: ",").map { text in
+    let shape = try inputShape.split(separator: ",", omittingEmptySubsequences: false).map { text in
       guard let extent = Int(text.trimmingCharacters(in: .whitespaces)), extent > 0 else {
         throw ApusError(
           .value, operation: "--input-shape", "'\(inputShape)' is no shape; write 1,28,28")
