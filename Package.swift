@@ -42,6 +42,7 @@ let package = Package(
     .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
     .target(
       name: "CJPEGReader", dependencies: ["CJPEG"], linkerSettings: [.linkedLibrary("jpeg")]),
+    .target(name: "CPNGReader", dependencies: ["CPNG"], linkerSettings: [.linkedLibrary("png")]),
     .target(name: "CVector"),
     .target(name: "CPeak"),
 
@@ -57,7 +58,7 @@ let package = Package(
     module("ApusNN", imports: ["ApusDevice", "ApusTensor"]),
     module("ApusOptimizers", imports: ["ApusDevice", "ApusTensor"]),
     module(
-      "ApusData", imports: ["ApusDevice", "CZlib", "CPNG", "CJPEGReader"],
+      "ApusData", imports: ["ApusDevice", "CZlib", "CPNG", "CPNGReader", "CJPEGReader"],
       resources: [.embedInCode("Embedded")]),
     module("ApusMetrics", imports: ["ApusDevice"]),
     module(

@@ -14,9 +14,11 @@ struct ModelSource {
 
   /// The extents of a text such as `1,28,28`; nil where it is no such text.
   static func inputShape(_ text: String) -> [Int]? {
-    let parts = text.split(separator: ",").map { Int($0.trimmingCharacters(in: .whitespaces)) }
+    let parts = text.split(separator: ",", omittingEmptySubsequences: false).map {
+      Int($0.trimmingCharacters(in: .whitespaces))
+    }
     let numbers = parts.compactMap { $0 }
-    return numbers.count == parts.count && !numbers.isEmpty && numbers.allSatisfy { $0 > 0 }
+    return numbers.count == parts.count && numbers.allSatisfy { $0 > 0 }
       ? numbers : nil
   }
 

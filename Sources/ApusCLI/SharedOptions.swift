@@ -131,6 +131,13 @@ struct DataArguments: ParsableArguments {
   @Flag(help: "Never download.")
   var offline = false
 
+  func validate() throws {
+    if let imageSize, !ImageSize.sides.contains(imageSize) {
+      throw ValidationError(
+        "--image-size must be within \(ImageSize.sides.lowerBound)...\(ImageSize.sides.upperBound)")
+    }
+  }
+
   func options(seed: UInt64, testFraction: Double, quiet: Bool) -> DataOptions {
     var options = DataOptions(
       dataDirectory: dataDir, target: target, hasHeader: header, categoricalColumns: categorical,

@@ -92,10 +92,10 @@ struct StepArguments: ParsableArguments {
     })
   var schedule = LearningRateSchedule.cosine
 
-  @Option(help: "Epochs over which the learning rate first rises.")
+  @Option(help: "Epochs over which the learning rate first rises; not with onecycle.")
   var warmupEpochs = 0
 
-  @Option(help: "The same in steps; both add up.")
+  @Option(help: "The same in steps; both add up. Not with onecycle.")
   var warmupSteps = 0
 
   @Option(help: "One of: \(OptimizerKind.allCases.map(\.rawValue).joined(separator: ", ")).")
@@ -110,10 +110,10 @@ struct StepArguments: ParsableArguments {
       discussion: "For targets of real numbers; the default is mse."))
   var loss: RegressionLoss?
 
-  @Option(help: "Scale gradients down to this common norm.")
+  @Option(help: "Scale gradients down to this common norm; not with --clip-value.")
   var clipNorm: Float?
 
-  @Option(help: "Limit every gradient element to this magnitude.")
+  @Option(help: "Limit every gradient element to this magnitude; not with --clip-norm.")
   var clipValue: Float?
 
   func set(_ options: inout TrainingOptions) {

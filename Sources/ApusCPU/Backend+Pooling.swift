@@ -166,9 +166,9 @@ extension Window {
       return Taps(
         (0..<output).map { o in
           let begin = o * stride - before
-          let taps = (0..<kernel).map { begin + $0 * dilation }
+          let taps = (0..<kernel).lazy.map { begin + $0 * dilation }
           let share = 1 / Float(taps.count { counted.contains($0) })
-          let inside = taps.filter { $0 >= 0 && $0 < input }
+          let inside = Array(taps.filter { $0 >= 0 && $0 < input })
           guard let first = inside.first, let last = inside.last else { return (0, []) }
           return (first, (first...last).map { ($0 - begin) % dilation == 0 ? share : 0 })
         })

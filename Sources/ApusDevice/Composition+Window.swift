@@ -2,7 +2,7 @@
 
 extension Window {
   /// The extents of the input with its padding, and with what the last window hangs over it.
-  func framed(_ input: [Int], output: [Int]) -> [Int] {
+  public func framed(_ input: [Int], output: [Int]) -> [Int] {
     let height = max(top + input[2] + bottom, (output[2] - 1) * strideHeight + spanHeight)
     let width = max(left + input[3] + right, (output[3] - 1) * strideWidth + spanWidth)
     return [input[0], input[1], height, width]

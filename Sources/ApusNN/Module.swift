@@ -118,7 +118,7 @@ extension Module {
 }
 
 /// Whether a name is that of PyTorch's counter of batches, which only its cumulative averages need.
-private func isBatchCounter(_ name: String, beside known: Set<String>) -> Bool {
+func isBatchCounter(_ name: String, beside known: Set<String>) -> Bool {
   let counter = "num_batches_tracked"
   guard name.hasSuffix(counter) else { return false }
   return known.contains(name.dropLast(counter.count) + "running_mean")

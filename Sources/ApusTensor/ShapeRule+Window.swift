@@ -44,12 +44,9 @@ extension ShapeRule {
       ceilMode, axis: "width", input, operation)
     let output = [input[0], channels, height, width]
     _ = try count(output, operation)
-    // What a device may have to hold of it: the padded input, and the windows of one image.
-    _ = try count(
-      [
-        input[0], input[1], input[2] + window.top + window.bottom,
-        input[3] + window.left + window.right,
-      ], operation)
+    // What a device may have to hold of it: the padded input with what the last window hangs over it,
+    // and the windows of one image.
+    _ = try count(window.framed(input, output: output), operation)
     _ = try count([input[1], window.height, window.width, height, width], operation)
     return output
   }
@@ -59,16 +56,17 @@ extension ShapeRule {
     axis: String, _ input: [Int], _ operation: String
   ) throws -> Int {
     let padded = extent + before + after
-    guard padded >= span else {
+    // What the last window may hang over the end.
+    let reach = padded + (ceilMode ? stride - 1 : 0)
+    guard reach >= span else {
       throw ApusError(
         .shape, operation: operation,
-        "the kernel spans \(span) of the \(axis), input \(input) with its padding has \(padded); "
-          + "pad more or take a smaller kernel or dilation")
+        "the kernel spans \(span) of the \(axis), input \(input) has \(extent) and "
+          + "\(before + after) of padding; pad more or take a smaller kernel or dilation")
     }
-    guard ceilMode else { return (padded - span) / stride + 1 }
-    let length = (padded - span + stride - 1) / stride + 1
+    let length = (reach - span) / stride + 1
     // The last window must start in the input or in the padding before it.
-    return (length - 1) * stride >= extent + before ? length - 1 : length
+    return ceilMode && (length - 1) * stride >= extent + before ? length - 1 : length
   }
 
   /// The common element type of all operands: `float32`, or `float64` where the device has it.

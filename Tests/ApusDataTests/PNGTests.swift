@@ -26,6 +26,40 @@ import Testing
     #expect(dark.bytes == [200, 0, 100, 0, 50, 0])
   }
 
+  /// Files of every kind, beside what `Golden/make_pngs.py` had Pillow make of them.
+  @Test func readsEveryKind() throws {
+    let expected = try NPZ.read(Golden.path("pngs.npz"))
+    let names = expected.keys.filter { $0.hasSuffix(" file") }.map { String($0.dropLast(5)) }
+    #expect(names.count == 60)
+    for name in names.sorted() {
+      let file = try #require(expected[name + " file"]).bytes
+      // Laying over white is rounded there in float64.
+      let isOpaque = !["tRNS", "color 4", "color 6"].contains { name.contains($0) }
+      func check(_ image: HostArray, _ wanted: String) throws {
+        let wanted = try #require(expected[wanted])
+        try #require(image.shape == wanted.shape, "\(name)")
+        let worst = zip(image.bytes, wanted.bytes).reduce(0) {
+          max($0, abs(Int($1.0) - Int($1.1)))
+        }
+        #expect(worst <= (isOpaque ? 0 : 1), "\(name)")
+      }
+      try check(PNG.decode(file, name: name), name)
+      try check(PNG.decode(file, name: name, channels: .gray), name + " gray")
+    }
+  }
+
+  /// Colour to gray and transparency, in the stored values.
+  @Test func mixesStoredValues() throws {
+    let primaries = try HostArray([255, 0, 0, 0, 255, 0, 0, 0, 255] as [UInt8], shape: [3, 1, 3])
+    let file = try PNG.encode(primaries)
+    #expect(try PNG.decode(file, name: "x", channels: .gray).bytes == [76, 150, 29])
+    // One pixel of black, half transparent: Pillow's `Image.new("LA", (1, 1), (0, 128))`.
+    let half = try read("half.png")
+    #expect(half.bytes == [127])
+    #expect(try PNG.read(Golden.path("half.png"), channels: .rgb).bytes == [127, 127, 127])
+    #expect(try PNG.read(Golden.path("half.png"), background: 0).bytes == [0])
+  }
+
   @Test func writesWhatItReads() throws {
     let scratch = try Scratch()
     let path = scratch.path + "/a.png"
@@ -45,7 +79,15 @@ import Testing
     expectError("x", "libpng") { try PNG.decode([1, 2, 3], name: "x") }
     expectError("x", "libpng") { try PNG.decode([], name: "x") }
     let bytes = try FileContents.read(Golden.path("rgb.png"))
-    expectError("libpng") { try PNG.decode(Array(bytes.prefix(50)), name: "x") }
+    for count in [8, 50, bytes.count - 20] {
+      expectError("x", "libpng") { try PNG.decode(Array(bytes.prefix(count)), name: "x") }
+    }
+    // A checksum that is wrong, of the header and of the pixels.
+    for place in [29, bytes.count - 13] {
+      var damaged = bytes
+      damaged[place] ^= 1
+      expectError("x", "CRC") { try PNG.decode(damaged, name: "x") }
+    }
     expectError("2 × 2", "more than 3") { try PNG.decode(bytes, name: "x", pixelLimit: 3) }
     expectError("50000 × 600", "cannot hold") { try read("claim.png") }
   }

@@ -64,6 +64,17 @@ struct DescriptionTests {
     (#"{"inputShape": [-4], "layers": [{"name": "a", "type": "ReLU"}]}"#, "positive"),
     (#"{"inputShape": [4], "layers": [{"type": "ReLU"}]}"#, "'name'"),
     (#"{"inputShape": [4], "#, "JSON"),
+    (
+      #"{"inputShape": [1.5], "layers": []}"#,
+      "'inputShape' of the model description must be a list"
+    ),
+    (#"{"inputShape": [4], "layers": [], "class_count": 3}"#, "does not know 'class_count'"),
+    (#"{"inputShape": [4], "layers": [], "class_count": 3}"#, "classCount, format"),
+    (#"{"version": 2, "later": 1, "layers": []}"#, "version 2"),
+    (
+      #"{"inputShape": [4], "layers": [{"name": "a", "type": "ReLU", "slope": {"b": 1}}]}"#,
+      "layer 'a' (ReLU): 'slope' must be"
+    ),
     (#"{"format": "other", "inputShape": [4], "layers": []}"#, "other"),
     (
       #"{"inputShape": [4], "layers": [{"name": "a", "type": "Linear", "outFeatures": "classCount"}]}"#,
@@ -137,6 +148,11 @@ struct DescriptionTests {
     (#""type": "Conv2d", "outChannels": 4, "kernelSize": 9"#, "needs 9"),
     (#""type": "Conv2d", "outChannels": 4, "kernelSize": [3, 3, 3]"#, "[height, width]"),
     (#""type": "Conv2d", "outChannels": 4, "kernelSize": -3"#, "kernelSize"),
+    (
+      #""type": "Conv2d", "outChannels": 4, "kernelSize": [3.5, 3]"#,
+      "'kernelSize' must be a whole number or [height, width], not [3.5, 3.0]"
+    ),
+    (#""type": "LayerNorm", "normalizedShape": [6, 6.5]"#, "whole numbers, not [6.0, 6.5]"),
     (#""type": "Conv2d", "outChannels": 4, "kernelSize": 1e18"#, "kernelSize"),
     (#""type": "Conv2d", "outChannels": 1e9, "kernelSize": 3"#, "outChannels"),
     (
@@ -158,12 +174,21 @@ struct DescriptionTests {
     (#""type": "MaxPool2d", "kernelSize": 2, "padding": 2"#, "half"),
     (#""type": "MaxPool2d", "kernelSize": 2, "size": 2"#, "'size'"),
     (#""type": "AvgPool2d", "kernelSize": 7"#, "needs 7"),
+    (#""type": "AvgPool2d", "kernelSize": 9, "padding": 1"#, "is 6, its padding adds 2"),
+    (
+      #""type": "MaxPool2d", "kernelSize": 8, "stride": 2, "ceilMode": true"#,
+      "needs 8 and may hang 1 over"
+    ),
     (#""type": "AdaptiveAvgPool2d", "outputSize": 0"#, "outputSize"),
     (#""type": "BatchNorm2d", "numFeatures": 4"#, "numFeatures is 4"),
     (#""type": "BatchNorm1d""#, "BatchNorm1d"),
     (#""type": "GroupNorm", "numGroups": 2"#, "groups 2"),
     (#""type": "GroupNorm", "numGroups": 0"#, "groups 0"),
     (#""type": "Upsample""#, "scaleFactor"),
+    (
+      #""type": "Upsample", "scaleFactor": [1.5, 2]"#,
+      "'scaleFactor' must be a number, not [1.5, 2.0]"
+    ),
     (#""type": "Upsample", "size": 4, "mode": "cubic""#, "cubic"),
     (#""type": "Upsample", "scaleFactor": 1e9"#, "scale"),
     (#""type": "Shortcut", "outChannels": 2"#, "more than"),
@@ -245,6 +270,24 @@ struct DescriptionTests {
     #expect(difference { $0.layers.removeLast() }.hasPrefix("there were 2 layers, are 1: 'b'"))
     #expect(difference { $0.layers[1].inputs = ["input"] }.contains("was the layer before it"))
     #expect(difference { $0.classCount = 2 } == "classCount was not given, is 2")
+  }
+
+  /// Extents by PyTorch's rule: the last window starts in the input or in the padding before it.
+  @Test(arguments: [
+    (#""type": "MaxPool2d", "kernelSize": 3, "stride": 2"#, [1, 2, 2], [1, 1, 1]),
+    (#""type": "AvgPool2d", "kernelSize": 2, "stride": 4"#, [1, 1, 6], [1, 1, 2]),
+    (
+      #""type": "MaxPool2d", "kernelSize": [1, 4], "stride": 4, "padding": [0, 1], "dilation": [1, 2]"#,
+      [2, 4, 3], [2, 1, 1]
+    ),
+    (#""type": "MaxPool1d", "kernelSize": 3, "stride": 2"#, [2, 2], [2, 1]),
+  ])
+  func poolsHangOverTheEnd(_ attributes: String, _ input: [Int], _ output: [Int]) throws {
+    let graph = try model(
+      #"{"inputShape": \#(input), "layers": [{"name": "a", \#(attributes), "ceilMode": true}]}"#)
+    #expect(graph.outputShapes == [output])
+    let x = try Tensor.ones([2] + input, on: device)
+    #expect(try graph([x], .evaluation)[0].shape == [2] + output)
   }
 
   @Test func resolvedAgreesWithTheData() throws {

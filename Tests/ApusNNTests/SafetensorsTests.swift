@@ -42,6 +42,20 @@ struct SafetensorsTests {
     #expect(throws: ApusError.self) { try large.tensor("n", on: device) }
   }
 
+  /// A counter of 2⁴⁰ beside what it counts is not read; elsewhere it is a tensor as others.
+  @Test func passesOverCountersOfBatches() throws {
+    let header =
+      #"{"bn.running_mean":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"#
+      + #""bn.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[4,12]}}"#
+    let body: [UInt8] = [0, 0, 0, 0] + [0, 0, 0, 0, 0, 1, 0, 0]
+    let read = try Safetensors(file(header, body), path: "f")
+    #expect(read.entries.count == 2)
+    #expect(try read.tensors(on: device).keys.sorted() == ["bn.running_mean"])
+    let other = try Safetensors(
+      file(header.replacingOccurrences(of: "running_mean", with: "weight"), body), path: "f")
+    #expect(throws: ApusError.self) { try other.tensors(on: device) }
+  }
+
   static let wrong: [(String, [UInt8], String)] = [
     (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, [0, 0, 0, 0], "truncated"),
     (

@@ -103,8 +103,19 @@ struct ImageTests {
       try x.conv2d(
         weight: w, stride: (1 << 30, 1 << 30), padding: .zeros(height: 1 << 30, width: 1 << 30))
     }
-    expect("spans 3 of the height", "[2, 4, 2, 6]") {
+    expect("spans 3 of the height", "[2, 4, 2, 6]", "has 2 and 0 of padding") {
       try x.slice(axis: 2, end: 2).conv2d(weight: w)
+    }
+    expect("spans 8 of the height", "has 5 and 2 of padding") {
+      try x.maxPool2d(kernelSize: (8, 1), padding: (1, 0))
+    }
+    expect("spans 4 of the height") {
+      try x.slice(axis: 2, end: 1).avgPool2d(kernelSize: (4, 1), stride: (2, 1), ceilMode: true)
+    }
+    expect("more elements") {
+      try x.maxPool2d(
+        kernelSize: (2, 2), stride: (1 << 30, 1 << 30), dilation: (1 << 30, 1 << 30), ceilMode: true
+      )
     }
     expect("same", "stride 1") { try x.conv2d(weight: w, stride: (2, 2), padding: .same) }
     expect("addend [2, 6, 5, 6]", "[2, 6, 3, 4]") {

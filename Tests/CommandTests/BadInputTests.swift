@@ -92,6 +92,7 @@ struct BadInputTests {
     "train --data iris --output m --resume", "evaluate --model m", "predict --model m",
     "evaluate --model m --data iris --split none", "summary", "devices --xml",
     "summary --model mlp --input-shape 0", "summary --model mlp --input-shape 3,x",
+    "summary --model mlp --input-shape 3,,8", "summary --model mlp --input-shape 8,",
     "summary --model mlp --batch-size \(Int.max)", "summary --model mlp --classes \(Int.max)",
     "tune --model mlp --benchmark lstm", "tune --model mlp --input-shape 0",
     "tune --model mlp --input-shape 1,x", "tune --model mlp --batch-size 0",

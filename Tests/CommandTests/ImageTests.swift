@@ -69,11 +69,17 @@ struct ImageTests {
   }
 
   @Test func errorsNameWhatIsWrong() async throws {
+    for command in ["train", "augment-preview --augment flip"] {
+      for size in ["0", "-3", "5000"] {
+        let ended = try await apus(
+          "\(command) --data photos --image-size=\(size) --output s.safetensors", in: folder)
+        #expect(ended.code == 64 && ended.errors.contains("--image-size must be within 1...4096"))
+      }
+    }
     for (arguments, parts) in [
       ("augment-preview --data photos --augment flop --output s.png", ["flop", "cutout:SIDE"]),
       ("augment-preview --data iris --augment flip --output s.png", ["[4]", "images"]),
       ("train --data iris --augment flip --output s.safetensors", ["'flip' changes images"]),
-      ("train --data photos --image-size 0 --output s.safetensors", ["0x0"]),
       ("train --data photos --workers 100 --output s.safetensors", ["workers", "0...64"]),
     ] {
       let ended = try await apus(arguments, in: folder)

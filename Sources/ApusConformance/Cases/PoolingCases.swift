@@ -8,6 +8,10 @@ private let windows: [Sliding] = [
   Sliding([2, 2, 9, 10], kernel: (2, 2), stride: (3, 4)),
   Sliding([2, 19, 6, 7], kernel: (3, 2), stride: (2, 2), padding: (1, 1, 0, 0), overhang: true),
   Sliding([1, 3, 5, 5], kernel: (3, 3), stride: (4, 4), overhang: true),
+  // Larger than the padded input: one window that hangs over its end.
+  Sliding([2, 5, 2, 2], kernel: (3, 3), stride: (2, 2), overhang: true),
+  Sliding([1, 3, 1, 6], kernel: (2, 2), stride: (4, 4), overhang: true),
+  Sliding([2, 2, 3, 1], kernel: (5, 4), stride: (3, 4), padding: (0, 0, 1, 1), overhang: true),
   Sliding([1, 4, 3, 2], kernel: (5, 4), stride: (1, 1), padding: (2, 2, 2, 2)),
   Sliding([2, 3, 1, 23], kernel: (1, 4), stride: (1, 3), padding: (0, 0, 2, 2)),
   Sliding([1, 6, 4, 5], kernel: (2, 3), stride: (1, 2), padding: (0, 1, 1, 0)),
@@ -18,6 +22,9 @@ private let windows: [Sliding] = [
 private let dilated: [Sliding] = [
   Sliding([2, 5, 9, 8], kernel: (3, 2), stride: (1, 2), dilation: (2, 3), padding: (2, 2, 1, 1)),
   Sliding([1, 2, 7, 7], kernel: (2, 2), stride: (2, 2), dilation: (3, 1), overhang: true),
+  Sliding(
+    [1, 2, 2, 3], kernel: (1, 4), stride: (1, 4), dilation: (1, 2), padding: (0, 0, 1, 1),
+    overhang: true),
 ]
 
 private let small = Values.uniform(-2, 2)

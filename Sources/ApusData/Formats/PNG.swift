@@ -1,8 +1,10 @@
 import ApusDevice
-import CPNG
-import Foundation
+import CPNGReader
 
-/// PNG images through libpng's simplified interface.
+/// PNG images through libpng.
+///
+/// Stored values are taken as they are: gamma and colour profiles are passed over, and of 16 bits the
+/// high eight are kept.
 public enum PNG {
   /// No image of more pixels is read unless a caller asks for it.
   public static let defaultPixelLimit = 1 << 25
@@ -14,8 +16,8 @@ public enum PNG {
     case asStored
   }
 
-  /// Reads `uint8 [1 or 3, height, width]`. Transparency is laid over `background`. Throws `.file`
-  /// for damage and for images of more than `pixelLimit` pixels.
+  /// Reads `uint8 [1 or 3, height, width]`. Transparency is laid over `background`; colour becomes gray
+  /// by ITU-R BT.601. Throws `.file` for damage and for images of more than `pixelLimit` pixels.
   public static func read(
     _ path: String, channels: Channels = .asStored, background: UInt8 = 255,
     pixelLimit: Int = defaultPixelLimit
@@ -29,87 +31,41 @@ public enum PNG {
     _ bytes: [UInt8], name: String, channels: Channels = .asStored, background: UInt8 = 255,
     pixelLimit: Int = defaultPixelLimit
   ) throws -> HostArray {
-    var image = png_image()
-    image.version = UInt32(PNG_IMAGE_VERSION)
-    defer { png_image_free(&image) }
-    return try bytes.withUnsafeBytes { source in
-      guard png_image_begin_read_from_memory(&image, source.baseAddress, source.count) != 0 else {
-        throw failure(image, name)
+    let size = try storedSize(bytes, name: name)
+    try requireSize(size.width, size.height, pixelLimit, byteCount: bytes.count, name)
+    let depth =
+      switch channels {
+      case .gray: 1
+      case .rgb: 3
+      case .asStored: size.channels
       }
-      let (width, height) = (Int(image.width), Int(image.height))
-      try requireSize(width, height, pixelLimit, byteCount: source.count, name)
-      let isGray =
-        switch channels {
-        case .gray: true
-        case .rgb: false
-        case .asStored: image.format & PNG_FORMAT_FLAG_COLOR == 0
-        }
-      image.format = isGray ? UInt32(PNG_FORMAT_GRAY) : PNG_FORMAT_RGB
-      let depth = isGray ? 1 : 3
-      var pixels = [UInt8](repeating: 0, count: width * height * depth)
-      var color = png_color(red: background, green: background, blue: background)
-      let isRead = pixels.withUnsafeMutableBytes {
-        png_image_finish_read(&image, &color, $0.baseAddress, Int32(width * depth), nil)
-      }
-      guard isRead != 0 else { throw failure(image, name) }
-      return try HostArray(
-        isGray ? pixels : planar(pixels), shape: [depth, height, width])
+    var pixels = [UInt8](repeating: 0, count: depth * size.height * size.width)
+    var message = [CChar](repeating: 0, count: Int(APUS_PNG_MESSAGE))
+    let isRead = pixels.withUnsafeMutableBufferPointer { target in
+      apus_png_decode(
+        bytes, bytes.count, Int32(depth), background, target.baseAddress, target.count, &message)
     }
+    guard isRead != 0 else { throw failure(message, name) }
+    return try HostArray(pixels, shape: [depth, size.height, size.width])
   }
 
   /// Size and kind from the header alone. Throws also for more than the usual limit of pixels.
   static func header(_ bytes: [UInt8], name: String) throws -> ImageFile.Header {
-    var image = png_image()
-    image.version = UInt32(PNG_IMAGE_VERSION)
-    defer { png_image_free(&image) }
-    return try bytes.withUnsafeBytes { source in
-      guard png_image_begin_read_from_memory(&image, source.baseAddress, source.count) != 0 else {
-        throw failure(image, name)
-      }
-      let (width, height) = (Int(image.width), Int(image.height))
-      try requireSize(width, height, defaultPixelLimit, byteCount: source.count, name)
-      return ImageFile.Header(
-        width: width, height: height,
-        isGray: image.format & PNG_FORMAT_FLAG_COLOR == 0)
-    }
+    let size = try storedSize(bytes, name: name)
+    try requireSize(size.width, size.height, defaultPixelLimit, byteCount: bytes.count, name)
+    return ImageFile.Header(
+      width: size.width, height: size.height, isGray: size.channels == 1)
   }
 
-  /// Writes `uint8 [1 or 3, height, width]` atomically.
-  public static func write(_ array: HostArray, to path: String) throws {
-    try AtomicFile.write(Data(try encode(array, name: path)), to: path)
-  }
-
-  /// The bytes of a PNG file.
-  public static func encode(_ array: HostArray, name: String = "PNG") throws -> [UInt8] {
-    guard array.dtype == .uint8, array.shape.count == 3, [1, 3].contains(array.shape[0]),
-      let height = UInt32(exactly: array.shape[1]), let width = UInt32(exactly: array.shape[2]),
-      (1...1_000_000).contains(height), (1...1_000_000).contains(width)
-    else {
-      throw ApusError(
-        .shape, operation: name,
-        "an image is uint8 [1 or 3, height, width], not \(array.dtype) \(array.shape)")
+  private static func storedSize(
+    _ bytes: [UInt8], name: String
+  ) throws -> (width: Int, height: Int, channels: Int) {
+    var size = apus_png_size()
+    var message = [CChar](repeating: 0, count: Int(APUS_PNG_MESSAGE))
+    guard apus_png_read_size(bytes, bytes.count, &size, &message) != 0 else {
+      throw failure(message, name)
     }
-    var image = png_image()
-    image.version = UInt32(PNG_IMAGE_VERSION)
-    image.width = width
-    image.height = height
-    image.format = array.shape[0] == 1 ? UInt32(PNG_FORMAT_GRAY) : PNG_FORMAT_RGB
-    defer { png_image_free(&image) }
-    let pixels = array.shape[0] == 1 ? array.bytes : interleaved(array.bytes)
-    let stride = Int32(width) * Int32(array.shape[0])
-    return try pixels.withUnsafeBytes { source in
-      var count = 0
-      guard
-        png_image_write_to_memory(&image, nil, &count, 0, source.baseAddress, stride, nil) != 0
-      else { throw failure(image, name) }
-      var bytes = [UInt8](repeating: 0, count: count)
-      let isWritten = bytes.withUnsafeMutableBytes {
-        png_image_write_to_memory(
-          &image, $0.baseAddress, &count, 0, source.baseAddress, stride, nil)
-      }
-      guard isWritten != 0 else { throw failure(image, name) }
-      return Array(bytes.prefix(count))
-    }
+    return (Int(size.width), Int(size.height), Int(size.channels))
   }
 
   /// Deflate packs at most 1 032 to 1 and a pixel has at least one bit, so a small file that claims
@@ -129,29 +85,9 @@ public enum PNG {
     }
   }
 
-  private static func planar(_ pixels: [UInt8]) -> [UInt8] {
-    var planes: [UInt8] = []
-    planes.reserveCapacity(pixels.count)
-    for channel in 0..<3 {
-      for index in stride(from: channel, to: pixels.count, by: 3) { planes.append(pixels[index]) }
-    }
-    return planes
-  }
-
-  private static func interleaved(_ planes: [UInt8]) -> [UInt8] {
-    let size = planes.count / 3
-    var pixels: [UInt8] = []
-    pixels.reserveCapacity(planes.count)
-    for index in 0..<size {
-      for channel in 0..<3 { pixels.append(planes[channel * size + index]) }
-    }
-    return pixels
-  }
-
-  private static func failure(_ image: png_image, _ name: String) -> ApusError {
-    let message = withUnsafeBytes(of: image.message) { text in
-      String(decoding: text.prefix { $0 != 0 }, as: UTF8.self)
-    }
-    return ApusError(.file, operation: name, "libpng: \(message)")
+  private static func failure(_ message: [CChar], _ name: String) -> ApusError {
+    let text = String(
+      decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return ApusError(.file, operation: name, "libpng: \(text)")
   }
 }

@@ -2,6 +2,9 @@ import ApusDevice
 
 /// Height and width of images in pixels.
 public struct ImageSize: Sendable, Hashable, Codable, CustomStringConvertible {
+  /// What an extent may be.
+  public static let sides = 1...4096
+
   public let height: Int
   public let width: Int
 
@@ -15,9 +18,9 @@ public struct ImageSize: Sendable, Hashable, Codable, CustomStringConvertible {
 
   public var description: String { "\(width)x\(height)" }
 
-  /// Throws unless both extents are within 1...4096.
+  /// Throws unless both extents are among ``sides``.
   func validate() throws {
-    guard (1...4096).contains(height), (1...4096).contains(width) else {
+    guard Self.sides.contains(height), Self.sides.contains(width) else {
       throw ApusError(
         .value, operation: "image size", "\(self) is not within 1x1 to 4096x4096 pixels")
     }

@@ -219,6 +219,9 @@ extension AttributeReader {
       return value
     }
     guard has(key) else { throw error("needs '\(key)', a whole number or [height, width]") }
+    if case .numbers(let numbers) = layer.attributes[key] {
+      throw error("'\(key)' must be a whole number or [height, width], not \(numbers)")
+    }
     let numbers = try list(key, default: [])
     guard let first = numbers.first, let last = numbers.last, numbers.count <= 2 else {
       throw error("'\(key)' must be a whole number or [height, width], not \(numbers)")

@@ -22,7 +22,8 @@ public struct LayerDescription: Sendable, Hashable, Codable {
     self.attributes = attributes
   }
 
-  private struct Key: CodingKey {
+  /// Any key.
+  struct Key: CodingKey {
     let stringValue: String
     var intValue: Int? { nil }
     init(stringValue: String) { self.stringValue = stringValue }
@@ -36,7 +37,13 @@ public struct LayerDescription: Sendable, Hashable, Codable {
     inputs = try values.decodeIfPresent([String].self, forKey: Key(stringValue: "inputs"))
     attributes = [:]
     for key in values.allKeys where !["name", "type", "inputs"].contains(key.stringValue) {
-      attributes[key.stringValue] = try values.decode(AttributeValue.self, forKey: key)
+      guard let value = try? values.decode(AttributeValue.self, forKey: key) else {
+        throw ApusError(
+          .data, operation: "layer '\(name)'",
+          "layer '\(name)' (\(type)): '\(key.stringValue)' must be a number, true or false, a text or "
+            + "a list of numbers")
+      }
+      attributes[key.stringValue] = value
     }
   }
 
@@ -49,12 +56,14 @@ public struct LayerDescription: Sendable, Hashable, Codable {
   }
 }
 
-/// A number, truth value, text or list of whole numbers in a description.
+/// A number, truth value, text or list of numbers in a description.
 public enum AttributeValue: Sendable, Hashable, Codable {
   case bool(Bool)
   case number(Double)
   case text(String)
   case list([Int])
+  /// A list of numbers not all of which are whole, which no attribute takes.
+  case numbers([Double])
 
   public init(from decoder: any Decoder) throws {
     let value = try decoder.singleValueContainer()
@@ -64,8 +73,10 @@ public enum AttributeValue: Sendable, Hashable, Codable {
       self = .number(number)
     } else if let text = try? value.decode(String.self) {
       self = .text(text)
+    } else if let list = try? value.decode([Int].self) {
+      self = .list(list)
     } else {
-      self = .list(try value.decode([Int].self))
+      self = .numbers(try value.decode([Double].self))
     }
   }
 
@@ -81,6 +92,7 @@ public enum AttributeValue: Sendable, Hashable, Codable {
       }
     case .text(let text): try value.encode(text)
     case .list(let list): try value.encode(list)
+    case .numbers(let numbers): try value.encode(numbers)
     }
   }
 }
@@ -93,99 +105,4 @@ extension AttributeValue: ExpressibleByBooleanLiteral, ExpressibleByFloatLiteral
   public init(integerLiteral value: Int) { self = .number(Double(value)) }
   public init(stringLiteral value: String) { self = .text(value) }
   public init(arrayLiteral elements: Int...) { self = .list(elements) }
-}
-
-/// Reads attributes of one layer, and complains about those nobody asked for.
-struct AttributeReader {
-  let layer: LayerDescription
-  private let names: [String: Int]
-  private var asked: Set<String> = []
-
-  /// - Parameter names: What stands for a number, such as `classCount`.
-  init(_ layer: LayerDescription, names: [String: Int]) {
-    self.layer = layer
-    self.names = names
-  }
-
-  func error(_ message: String) -> ApusError {
-    ApusError(.data, operation: "layer '\(layer.name)' (\(layer.type))", message)
-  }
-
-  mutating func number(_ key: String, default value: Double) throws -> Double {
-    try number(key) ?? value
-  }
-
-  /// nil where it is left out.
-  mutating func number(_ key: String) throws -> Double? {
-    asked.insert(key)
-    switch layer.attributes[key] {
-    case nil: return nil
-    case .number(let number): return number
-    default: throw error("'\(key)' must be a number")
-    }
-  }
-
-  mutating func float(_ key: String, default value: Float) throws -> Float {
-    Float(try number(key, default: Double(value)))
-  }
-
-  /// A whole number, `"classCount"` or `"vocabularySize"`.
-  mutating func integer(_ key: String, default value: Int? = nil) throws -> Int {
-    asked.insert(key)
-    switch layer.attributes[key] {
-    case .text(let name) where ["classCount", "vocabularySize"].contains(name):
-      guard let number = names[name] else {
-        throw error(
-          "'\(key)' is '\(name)', but neither the description nor the data has "
-            + (name == "classCount" ? "classes" : "a vocabulary"))
-      }
-      return number
-    case .number(let number):
-      guard let whole = Int(exactly: number) else { throw error("'\(key)' must be a whole number") }
-      return whole
-    case nil:
-      guard let value else { throw error("needs '\(key)', a whole number") }
-      return value
-    default: throw error("'\(key)' must be a whole number or \"classCount\"")
-    }
-  }
-
-  mutating func bool(_ key: String, default value: Bool) throws -> Bool {
-    asked.insert(key)
-    switch layer.attributes[key] {
-    case nil: return value
-    case .bool(let bool): return bool
-    default: throw error("'\(key)' must be true or false")
-    }
-  }
-
-  mutating func text(_ key: String) throws -> String? {
-    asked.insert(key)
-    switch layer.attributes[key] {
-    case nil: return nil
-    case .text(let text): return text
-    default: throw error("'\(key)' must be a text")
-    }
-  }
-
-  mutating func list(_ key: String, default value: [Int]) throws -> [Int] {
-    asked.insert(key)
-    switch layer.attributes[key] {
-    case nil: return value
-    case .list(let list): return list
-    case .number(let number):
-      guard let whole = Int(exactly: number) else { throw error("'\(key)' must be whole numbers") }
-      return [whole]
-    default: throw error("'\(key)' must be a list of whole numbers")
-    }
-  }
-
-  func finish() throws {
-    let unknown = Set(layer.attributes.keys).subtracting(asked).sorted()
-    if !unknown.isEmpty {
-      throw error(
-        "does not know \(unknown.map { "'\($0)'" }.joined(separator: ", "))"
-          + (asked.isEmpty ? "" : "; it knows \(asked.sorted().joined(separator: ", "))"))
-    }
-  }
 }

@@ -39,6 +39,11 @@ public struct ModelDescription: Sendable, Hashable, Codable {
   public var layers: [LayerDescription]
   public var outputs: [String]?
 
+  private enum CodingKeys: String, CodingKey, CaseIterable {
+    case format, version, name, inputShape, inputShapes, classCount, variableLength, vocabularySize
+    case layers, outputs
+  }
+
   public init(
     name: String? = nil, inputShape: [Int]? = nil, classCount: Int? = nil,
     layers: [LayerDescription], outputs: [String]? = nil
@@ -70,14 +75,34 @@ public struct ModelDescription: Sendable, Hashable, Codable {
 
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
+    /// A decoder tells of 1.5 for a whole number as if the text were no JSON.
+    func value<T: Decodable>(_ key: CodingKeys, _ expected: String) throws -> T? {
+      do {
+        return try values.decodeIfPresent(T.self, forKey: key)
+      } catch {
+        throw ApusError(
+          .data, operation: "model description",
+          "'\(key.rawValue)' of the model description must be \(expected)")
+      }
+    }
+    let keys = try decoder.container(keyedBy: LayerDescription.Key.self).allKeys
     format = try values.decodeIfPresent(String.self, forKey: .format) ?? "apus-model"
-    version = try values.decodeIfPresent(Int.self, forKey: .version) ?? 1
+    version = try value(.version, "a whole number") ?? 1
+    let known = CodingKeys.allCases.map(\.rawValue)
+    let unknown = keys.map(\.stringValue).filter { !known.contains($0) }.sorted()
+    // A later version may have others; what is wrong there is the version.
+    guard unknown.isEmpty || version != 1 else {
+      throw ApusError(
+        .data, operation: "model description",
+        "the model description does not know \(unknown.map { "'\($0)'" }.joined(separator: ", ")); "
+          + "it knows \(known.sorted().joined(separator: ", "))")
+    }
     name = try values.decodeIfPresent(String.self, forKey: .name)
-    inputShape = try values.decodeIfPresent([Int].self, forKey: .inputShape)
-    inputShapes = try values.decodeIfPresent([String: [Int]].self, forKey: .inputShapes)
-    classCount = try values.decodeIfPresent(Int.self, forKey: .classCount)
+    inputShape = try value(.inputShape, "a list of whole numbers")
+    inputShapes = try value(.inputShapes, "lists of whole numbers by name")
+    classCount = try value(.classCount, "a whole number")
     variableLength = try values.decodeIfPresent(Bool.self, forKey: .variableLength)
-    vocabularySize = try values.decodeIfPresent(Int.self, forKey: .vocabularySize)
+    vocabularySize = try value(.vocabularySize, "a whole number")
     layers = try values.decode([LayerDescription].self, forKey: .layers)
     outputs = try values.decodeIfPresent([String].self, forKey: .outputs)
   }
@@ -167,27 +192,5 @@ public struct ModelDescription: Sendable, Hashable, Codable {
       throw ApusError(.shape, operation: flat.0, "has no axis of steps that could vary in length")
     }
     return inputs
-  }
-}
-
-extension DecodingError {
-  /// What is wrong, and at which key.
-  func explanation(of thing: String) -> String {
-    func place(_ context: Context) -> String {
-      let path = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? ".\($0.stringValue)" }
-        .joined()
-      return path.isEmpty ? "" : " at \(path.hasPrefix(".") ? String(path.dropFirst()) : path)"
-    }
-    switch self {
-    case .keyNotFound(let key, let context):
-      return "the \(thing) lacks '\(key.stringValue)'\(place(context))"
-    case .typeMismatch(_, let context), .valueNotFound(_, let context):
-      return "the \(thing) has a value of the wrong type\(place(context)): "
-        + context.debugDescription
-    case .dataCorrupted(let context):
-      return "the \(thing) is not valid JSON\(place(context)): \(context.debugDescription)"
-    @unknown default:
-      return "the \(thing) cannot be read: \(self)"
-    }
   }
 }

@@ -39,7 +39,7 @@ public struct ModelFile: Sendable {
     do {
       model = try GraphModel(
         description,
-        state: try file.entries.keys.reduce(into: [:]) {
+        state: try file.values.reduce(into: [:]) {
           if !$1.hasPrefix(Self.furtherTensors) { $0[$1] = try file.tensor($1, on: device) }
         })
     } catch let error as ApusError {

@@ -180,9 +180,16 @@ public struct Safetensors: Sendable {
     return try Tensor(narrow, shape: shape, on: device)
   }
 
-  /// All tensors by name.
+  /// All tensors by name, but for PyTorch's counters `num_batches_tracked`, which nothing here needs and
+  /// which may be greater than an `int32`.
   public func tensors(on device: Device) throws -> [String: Tensor] {
-    try entries.keys.reduce(into: [:]) { $0[$1] = try tensor($1, on: device) }
+    try values.reduce(into: [:]) { $0[$1] = try tensor($1, on: device) }
+  }
+
+  /// Names of the tensors that are no counters beside the statistics of a batch normalisation.
+  var values: [String] {
+    let names = Set(entries.keys)
+    return names.filter { !isBatchCounter($0, beside: names) }
   }
 
   /// Writes tensors and metadata, atomically. Waits for the devices.

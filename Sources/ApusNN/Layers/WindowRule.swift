@@ -39,17 +39,18 @@ struct WindowRule {
       _ sides: (before: Int, after: Int)
     ) throws -> Int {
       let span = dilation * (kernel - 1) + 1
-      let (all, overflow) = input.addingReportingOverflow(sides.before + sides.after)
-      guard !overflow, all >= span else {
+      let padding = sides.before + sides.after
+      // What the last window may hang over the end.
+      let overhang = ceilMode ? stride - 1 : 0
+      let (reach, overflow) = input.addingReportingOverflow(padding + overhang)
+      guard !overflow, reach >= span else {
         throw ApusError(
           .shape, operation: layer,
-          "the input's \(name) is \(input), with padding \(input &+ sides.before &+ sides.after); "
-            + "the window needs \(span)")
+          "the input's \(name) is \(input), its padding adds \(padding); the window needs \(span)"
+            + (overhang == 0 ? "" : " and may hang \(overhang) over the end"))
       }
-      let steps = all - span
-      guard ceilMode else { return steps / stride + 1 }
-      let count = (steps + stride - 1) / stride + 1
-      return (count - 1) * stride >= input + sides.before ? count - 1 : count
+      let count = (reach - span) / stride + 1
+      return ceilMode && (count - 1) * stride >= input + sides.before ? count - 1 : count
     }
     return (
       try extent("height", h, kernel.height, stride.height, dilation.height, height),

@@ -230,6 +230,12 @@ CASES = [
     pad("pad replicate", (1, 2, 3, 2), [(1, 4), (2, 0)], "replicate"),
     pad("pad circular", (1, 2, 3, 4), [(3, 1), (2, 4)], "circular"),
     pad("pad a sequence", (2, 2, 5), [(4, 3)], "reflect"),
+    # Windows larger than the padded input, at the end so that the draws before stay.
+    max_pool("max ceiling larger than the input", (2, 3, 2, 2), 3, 2, ceil=True),
+    max_pool("max ceiling dilated beyond the input", (1, 2, 2, 3), (1, 4), 4, (0, 1), (1, 2), ceil=True),
+    average_pool("average ceiling larger than the input", (2, 2, 1, 6), 2, 4, ceil=True),
+    average_pool("average ceiling beyond padding", (1, 2, 3, 1), (5, 4), (3, 4), (0, 1), ceil=True),
+    average_pool("average ceiling beyond padding uncounted", (1, 2, 3, 1), (5, 4), (3, 4), (0, 1), True, False),
 ]
 
 lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in CASES)
