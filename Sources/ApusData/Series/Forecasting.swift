@@ -18,10 +18,12 @@ public struct Forecasting: Codable, Sendable, Hashable {
   public var isRelative: Bool
   /// The time of the first step that neither training nor validation has seen; nil where all was used.
   public var firstUnseen: String?
+  /// The time of the last step that training or validation has seen; nil in older files.
+  public var lastSeen: String?
 
   public init(
     timeColumn: String, columns: [String], targets: [String], window: Int, horizon: Int,
-    season: Int = 1, isRelative: Bool = true, firstUnseen: String? = nil
+    season: Int = 1, isRelative: Bool = true, firstUnseen: String? = nil, lastSeen: String? = nil
   ) throws {
     self.timeColumn = timeColumn
     self.columns = columns
@@ -31,6 +33,7 @@ public struct Forecasting: Codable, Sendable, Hashable {
     self.season = season
     self.isRelative = isRelative
     self.firstUnseen = firstUnseen
+    self.lastSeen = lastSeen
     try validate()
   }
 

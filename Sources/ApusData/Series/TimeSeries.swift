@@ -134,4 +134,19 @@ public struct TimeSeries: Sendable {
   public func nextTimes(_ count: Int) -> [String] {
     TimeStamp.continuing(stamps, count: count) ?? (0..<max(count, 0)).map { "+\($0 + 1)" }
   }
+  /// How many rows at the beginning a model has seen in training or validation, told by their times.
+  /// - Throws: ``ApusError`` where the times are of another kind than those of training.
+  public func seenCount(by forecasting: Forecasting) throws -> Int {
+    let times = [forecasting.lastSeen, forecasting.firstUnseen]
+    guard let text = times.compactMap({ $0 }).first, let stamp = TimeStamp(text) else { return 0 }
+    guard stamps[0].isLike(stamp) else {
+      throw ApusError(
+        .data, operation: path,
+        "has times such as '\(self.times[0])', training had times such as '\(text)', so what it has "
+          + "seen cannot be told")
+    }
+    let isLast = forecasting.lastSeen != nil
+    return stamps.firstIndex { isLast ? $0.value > stamp.value : $0.value >= stamp.value } ?? count
+  }
+
 }
