@@ -7,7 +7,7 @@ import ApusTensor
 /// What a model of numbers does on examples with known targets.
 public struct RegressionEvaluation: Sendable {
   /// `[count, K]`, in the units of the data.
-  public let predictions: [Float]
+  public let predictions: [Double]
   /// The mean loss of scaled targets.
   public let loss: Double
   /// In the units of the data, over all targets.
@@ -34,7 +34,7 @@ public struct RegressionEvaluation: Sendable {
     }
     let parts = try Tensor.stacked(losses).scalars()
     loss = parts.reduce(0) { $0 + Double($1) } / Double(max(found.count, 1))
-    predictions = scaling.restored(found)
-    report = try RegressionReport(predictions: predictions, targets: targets)
+    predictions = scaling.exactlyRestored(found)
+    report = try RegressionReport(predictions: scaling.restored(found), targets: targets)
   }
 }

@@ -107,7 +107,7 @@ extension DataSource {
     let width = series.columns.count
     var (means, deviations) = ([Float](), [Float]())
     for column in 0..<width {
-      func value(_ row: Int) -> Double { Double(series.values[row * width + column]) }
+      func value(_ row: Int) -> Double { series.values[row * width + column] }
       let mean = (0..<rows).reduce(0.0) { $0 + value($1) } / Double(max(rows, 1))
       let square = (0..<rows).reduce(0.0) { $0 + (value($1) - mean) * (value($1) - mean) }
       let deviation = (square / Double(max(rows, 1))).squareRoot()

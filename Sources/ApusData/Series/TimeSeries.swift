@@ -7,8 +7,9 @@ public struct TimeSeries: Sendable {
   public let columns: [String]
   /// As the table writes them, ascending.
   public let times: [String]
-  /// Row-major `[times, columns]`.
-  public let values: [Float]
+  /// Row-major `[times, columns]`, as exactly as the table writes them: a level far above the changes
+  /// takes nothing from them.
+  public let values: [Double]
   /// What a user should know of how it was read.
   public let notes: [String]
   let stamps: [TimeStamp]
@@ -59,10 +60,13 @@ public struct TimeSeries: Sendable {
       throw ApusError(.data, operation: table.path, "has no columns of numbers beside the times")
     }
     columns = places.map(name)
-    var values: [Float] = []
+    var values: [Double] = []
     values.reserveCapacity(table.rowCount * places.count)
     for row in 0..<table.rowCount {
-      for column in places { values.append(try table.finite(row, column)) }
+      for column in places {
+        let rounded = try table.finite(row, column)
+        values.append(table.exactNumber(row, column) ?? Double(rounded))
+      }
     }
     self.values = values
     if let gap = Self.gap(stamps) {
@@ -130,10 +134,6 @@ public struct TimeSeries: Sendable {
     return stamps.firstIndex { $0.value >= stamp.value }
   }
 
-  /// The times after the end, at the last distance; numbers of steps where they cannot be told.
-  public func nextTimes(_ count: Int) -> [String] {
-    TimeStamp.continuing(stamps, count: count) ?? (0..<max(count, 0)).map { "+\($0 + 1)" }
-  }
   /// How many rows at the beginning a model has seen in training or validation, told by their times.
   /// - Throws: ``ApusError`` where the times are of another kind than those of training.
   public func seenCount(by forecasting: Forecasting) throws -> Int {
@@ -149,4 +149,8 @@ public struct TimeSeries: Sendable {
     return stamps.firstIndex { isLast ? $0.value > stamp.value : $0.value >= stamp.value } ?? count
   }
 
+  /// The times after the end, at the last distance; numbers of steps where they cannot be told.
+  public func nextTimes(_ count: Int) -> [String] {
+    TimeStamp.continuing(stamps, count: count) ?? (0..<max(count, 0)).map { "+\($0 + 1)" }
+  }
 }
