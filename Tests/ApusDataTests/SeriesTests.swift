@@ -251,7 +251,8 @@ import Testing
     }
     let (low, high) = (try load(level: 0), try load(level: 1e7))
     func compare(_ name: String, _ values: (LoadedData) throws -> [Double]?) throws {
-      let (a, b) = (try #require(values(low)), try #require(values(high)))
+      let found = (low: try values(low), high: try values(high))
+      let (a, b) = (try #require(found.low), try #require(found.high))
       #expect(a.count == b.count && !a.isEmpty)
       // Single precision has steps of 1 there.
       #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-5 }, "\(name)")
