@@ -39,13 +39,8 @@ extension Evaluate {
     let series = try TimeSeries(
       path: data.data, timeColumn: forecasting.timeColumn, columns: forecasting.columns,
       options: data.options(seed: 0, testFraction: 0, quiet: json))
-    let unseen = forecasting.firstUnseen.flatMap { series.row(atOrAfter: $0) } ?? 0
-    let rows =
-      switch split {
-      case .all: 0..<series.count
-      case .train: 0..<(unseen > 0 ? unseen : series.count)
-      case .test, nil: unseen..<series.count
-      }
+    series.notes.forEach { Console.note($0) }
+    let rows = try rows(of: series, forecasting)
     let windows = try ForecastWindows(
       series, forecasting, rows: rows, seesOnlyRows: false)
     let found = try regressor.evaluate(try windows.dataset())
@@ -68,6 +63,32 @@ extension Evaluate {
         mae: report.model.mae, rmse: report.model.rmse, mase: report.model.mase, loss: found.loss,
         count: report.count, horizon: report.horizon, season: report.season,
         targets: report.targets, naive: report.naive, seasonalNaive: report.seasonalNaive))
+  }
+
+  /// The part of a series that `--split` names; what training has not seen unless it says otherwise.
+  private func rows(of series: TimeSeries, _ forecasting: Forecasting) throws -> Range<Int> {
+    let seen = try series.seenCount(by: forecasting)
+    func failure(_ message: String) -> ApusError {
+      ApusError(.data, operation: data.data, message + "; --split all judges all rows")
+    }
+    switch split {
+    case .all: return 0..<series.count
+    case .train:
+      guard seen > 0 else { throw failure("has no rows that training has seen") }
+      return 0..<seen
+    case .test, nil:
+      guard seen < series.count else {
+        throw failure(
+          "training has seen the times of all \(series.count) rows, the last is "
+            + "\(series.times[series.count - 1]), so nothing is left to judge it by")
+      }
+      guard series.count - seen >= forecasting.horizon else {
+        throw failure(
+          "training has not seen the last \(series.count - seen) rows, from \(series.times[seen]) on; "
+            + "that is too short for forecasts of \(forecasting.horizon) steps")
+      }
+      return seen..<series.count
+    }
   }
 
   func print(_ result: some Encodable) throws {

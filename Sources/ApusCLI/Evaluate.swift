@@ -44,6 +44,10 @@ struct Evaluate: ParsableCommand {
   func run() throws {
     let chosen = try device.open(quiet: true)
     let file = try ModelFile(path: model, on: chosen)
+    guard season == nil || file.extras["forecasting"] != nil else {
+      throw ApusError(
+        .value, operation: "--season", "is for forecasts of time series; \(model) makes none")
+    }
     if Regressor.isStored(in: file) {
       return try judge(Regressor(file, path: model, on: chosen))
     }

@@ -3,7 +3,7 @@ import Foundation
 
 /// What `--model` names for training: a preset or a JSON description.
 struct ModelSource {
-  private let name: String
+  let name: String
   /// Sizes of recurrent models that differ from what the description says.
   private let sizes: RecurrentSizes
 
@@ -28,6 +28,12 @@ struct ModelSource {
       return preset.description(inputShape: [1], classCount: 2)
     }
     return FileManager.default.fileExists(atPath: name) ? try? read() : nil
+  }
+
+  var isLanguageModel: Bool { draft?.isLanguageModel ?? false }
+  /// Whether it is one, as far as the name alone tells.
+  var isLanguageModelPreset: Bool {
+    Preset.all.contains { $0.name == name } && isLanguageModel
   }
 
   func description(

@@ -7,22 +7,25 @@ struct NumberPredictions {
   private let rowName: String
   private let rows: [String]
   private let targets: [String]
-  /// Row-major `[rows, targets]`.
-  private let values: [Float]
+  /// Row-major `[rows, targets]`, as they are written.
+  private let values: [String]
 
   /// The steps after the end of a series.
   init(_ regressor: Regressor, after series: TimeSeries) throws {
     let forecasting = regressor.forecasting
     rowName = series.timeColumn
     targets = forecasting?.targets ?? []
-    values = try regressor.forecast(after: series)
+    // As far as single precision of the model goes, above a level that may be far from it.
+    values = try regressor.forecast(after: series).map {
+      "\(Double(String(format: "%.12g", $0)) ?? $0)"
+    }
     rows = series.nextTimes(forecasting?.horizon ?? 0)
   }
 
   /// A row for each example.
   init(_ regressor: Regressor, _ examples: Dataset) throws {
     rowName = "index"
-    values = try regressor.predictions(examples)
+    values = try regressor.predictions(examples).map { "\($0)" }
     let width = regressor.scaling.mean.count
     rows = (0..<values.count / width).map { String($0) }
     targets = width == 1 ? ["prediction"] : (1...width).map { "prediction\($0)" }
@@ -32,7 +35,7 @@ struct NumberPredictions {
     let head = ([rowName] + targets).map(CSVField.quoted).joined(separator: ",")
     let lines = rows.enumerated().map { index, row in
       ([CSVField.quoted(row)]
-        + targets.indices.map { "\(values[index * targets.count + $0])" }).joined(separator: ",")
+        + targets.indices.map { values[index * targets.count + $0] }).joined(separator: ",")
     }
     return ([head] + lines).map { $0 + "\n" }.joined()
   }
@@ -40,7 +43,7 @@ struct NumberPredictions {
   func json() throws -> String {
     struct Row: Encodable {
       let row: String
-      let values: [String: Float]
+      let values: [String: Double]
     }
     struct Document: Encodable {
       let targets: [String]
@@ -54,7 +57,11 @@ struct NumberPredictions {
         Row(
           row: row,
           values: Dictionary(
-            zip(targets, values[index * targets.count..<(index + 1) * targets.count]),
+            zip(
+              targets,
+              values[index * targets.count..<(index + 1) * targets.count].map {
+                Double($0) ?? .nan
+              }),
             uniquingKeysWith: { first, _ in first }))
       })
     return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"

@@ -72,6 +72,7 @@ struct Predict: ParsableCommand {
     let series = try TimeSeries(
       path: input, timeColumn: forecasting.timeColumn, columns: forecasting.columns,
       options: options)
+    series.notes.forEach { Console.note($0) }
     return try NumberPredictions(regressor, after: series)
   }
 

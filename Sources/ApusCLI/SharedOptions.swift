@@ -155,6 +155,17 @@ struct DataArguments: ParsableArguments {
     return options
   }
 
+  /// Notes what was given of options that only some kinds of data have.
+  func note(in given: inout GivenOptions) {
+    given.add(.textClasses, ["--text-column": textColumn != nil])
+    given.add(
+      .table,
+      ["--target": target != nil, "--header": header == true, "--no-header": header == false])
+    given.add(.categories, ["--categorical": !categorical.isEmpty])
+    given.add(.images, ["--image-size": imageSize != nil])
+    given.add(.recordings, ["--test-speaker": testSpeaker != nil])
+  }
+
   /// Whether the path names a table, which a model file's schema can read.
   var isTable: Bool {
     let plain = data.lowercased().hasSuffix(".gz") ? String(data.dropLast(3)) : data

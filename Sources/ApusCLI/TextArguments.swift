@@ -42,9 +42,22 @@ struct TextArguments: ParsableArguments {
   @Option(help: "The share of values that dropout zeroes in training. Default: that of the model.")
   var dropout: Double?
 
-  func check() throws {
+  func check(isForLanguageModel: Bool) throws {
+    for (name, number) in [
+      ("min-count", minCount), ("embedding-size", embeddingSize), ("hidden-size", hiddenSize),
+      ("num-layers", numLayers),
+    ] {
+      if let number, number < 1 {
+        throw ValidationError("--\(name) is \(number); it must be positive")
+      }
+    }
+    if isForLanguageModel, tokenizer == .word {
+      throw ValidationError(
+        "--tokenizer word does not tell what stands between words, so a language model cannot write "
+          + "with it; use character or bpe")
+    }
     do {
-      if let tokenizer { try options(tokenizer).validate() }
+      try options(isForLanguageModel ? .character : .word).validate()
     } catch let error as ApusError {
       throw ValidationError(error.message)
     }
@@ -73,18 +86,15 @@ struct TextArguments: ParsableArguments {
     return textColumn != nil || maxLength != nil ? "text-gru" : "mlp"
   }
 
-  /// Whether tokens are characters unless the user says otherwise.
-  func isForLanguageModel(_ model: String) -> Bool {
-    ModelSource(model).draft?.isLanguageModel ?? false
-  }
-
-  /// The options that only models of texts have, where one is used.
-  var firstUsed: String? {
-    let used: [(String, Bool)] = [
-      ("--tokenizer", tokenizer != nil), ("--vocabulary", vocabulary != nil),
-      ("--min-count", minCount != nil), ("--no-lowercase", !lowercase),
-      ("--max-length", maxLength != nil), ("--sequence-length", sequenceLength != nil),
-    ]
-    return used.first { $0.1 }?.0
+  /// Notes what was given of options that only models of texts have.
+  func note(in given: inout GivenOptions) {
+    given.add(
+      .texts,
+      [
+        "--tokenizer": tokenizer != nil, "--vocabulary": vocabulary != nil,
+        "--min-count": minCount != nil, "--no-lowercase": !lowercase,
+      ])
+    given.add(.textClasses, ["--max-length": maxLength != nil])
+    given.add(.language, ["--sequence-length": sequenceLength != nil])
   }
 }

@@ -6,8 +6,6 @@ struct TextOptions {
   var tokenizer = Tokenizer.Options(.word)
   var maximumLength = TextOptions.defaultMaximumLength
   var sequenceLength = 64
-  /// An option that was given and that only models of texts have.
-  var usedOption: String?
 
   static let defaultMaximumLength = 256
 

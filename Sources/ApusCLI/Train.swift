@@ -99,7 +99,9 @@ struct Train: ParsableCommand {
 
   func validate() throws {
     try parts.check()
-    try text.check()
+    try text.check(isForLanguageModel: chosenModel.isLanguageModelPreset)
+    try audio.check()
+    try series.check()
     try saving.check()
     let options = options
     do {
@@ -112,6 +114,10 @@ struct Train: ParsableCommand {
         "--early-stopping and --schedule plateau look at validation examples; --validation must be "
           + "above 0")
     }
+  }
+
+  private var chosenModel: ModelSource {
+    ModelSource(model ?? text.defaultModel(textColumn: data.textColumn))
   }
 
   private var options: TrainingOptions {
@@ -131,14 +137,16 @@ struct Train: ParsableCommand {
     job.dataName = data.data
     job.dataOptions = data.options(seed: seed, testFraction: parts.testFraction, quiet: quiet)
     audio.set(&job.dataOptions.audio)
-    let model = model ?? text.defaultModel(textColumn: data.textColumn)
+    let model = chosenModel.name
     job.series = series.options(model: model)
-    let isLanguageModel = text.isForLanguageModel(model)
-    job.text.tokenizer = text.options(isLanguageModel ? .character : .word)
+    job.text.tokenizer = text.options(chosenModel.isLanguageModel ? .character : .word)
     job.text.maximumLength = text.maxLength ?? job.text.maximumLength
     job.text.sequenceLength = text.sequenceLength ?? job.text.sequenceLength
-    job.text.usedOption = text.firstUsed ?? (data.textColumn == nil ? nil : "--text-column")
     job.sizes = text.sizes
+    text.note(in: &job.given)
+    series.note(in: &job.given)
+    audio.note(in: &job.given)
+    data.note(in: &job.given)
     // Who says how errors of numbers count means numbers, also where whole ones could be classes.
     if steps.loss != nil { job.dataOptions.task = .regression }
     job.model = model

@@ -15,6 +15,8 @@ struct TrainingJob {
   /// How texts become tokens, for models of texts.
   var text = TextOptions()
   var sizes = RecurrentSizes()
+  /// Options that must suit the kind of the data.
+  var given = GivenOptions()
   var log: String?
   var plot: String?
   /// Where a checkpoint goes after every epoch.
@@ -121,23 +123,27 @@ struct TrainingJob {
   private func learningTask() throws -> any LearningTask {
     let draft = source.draft
     if draft?.isLanguageModel == true {
+      try given.requireOnly([.texts, .language], otherwise: "\(model) learns from plain text")
       return try LanguageTask(dataName, validation: validation, text: text, data: dataOptions)
     }
     if draft?.takesTokens == true {
+      try given.requireOnly(
+        [.table, .texts, .textClasses], otherwise: "\(model) learns classes of texts")
       return try ExampleTask(
         DataSource.loadTexts(dataName, options: dataOptions), validation: validation,
         preprocessing: .some(.none), text: text, seed: options.seed)
     }
-    if let option = text.usedOption {
-      throw ApusError(
-        .value, operation: option,
-        "is for models of texts, such as text-gru and char-lstm; \(model) is none")
+    let data: LoadedData
+    if let series {
+      try given.requireOnly([.table, .series], otherwise: "\(model) learns from a time series")
+      data = try DataSource.loadSeries(
+        dataName, series, validationFraction: validation, options: dataOptions)
+    } else {
+      try given.requireOnly(
+        [.table, .categories, .images, .recordings], otherwise: "\(model) is none")
+      data = try DataSource.load(dataName, options: dataOptions)
+      try given.requireFit(to: data, dataName)
     }
-    let data =
-      try series.map {
-        try DataSource.loadSeries(
-          dataName, $0, validationFraction: validation, options: dataOptions)
-      } ?? DataSource.load(dataName, options: dataOptions)
     return try ExampleTask(
       data, validation: validation, preprocessing: preprocessing, seed: options.seed)
   }

@@ -62,7 +62,7 @@ enum Requirement {
     try finite(values, operation: operation)
   }
 
-  static func finite(_ values: [Float], operation: String) throws {
+  static func finite<Value: BinaryFloatingPoint>(_ values: [Value], operation: String) throws {
     if let bad = values.firstIndex(where: { !$0.isFinite }) {
       throw ApusError(.data, operation: operation, "value \(bad) is \(values[bad]), not finite")
     }

@@ -14,7 +14,7 @@ public struct ForecastScores: Codable, Sendable, Hashable {
   ///   - unit: For each target what its error is divided by.
   ///   - targetCount: How many targets there are.
   /// - Throws: ``ApusError`` where the counts differ or a value is not finite.
-  public init(predictions: [Float], truths: [Float], unit: [Double]?, targetCount: Int) throws {
+  public init(predictions: [Double], truths: [Double], unit: [Double]?, targetCount: Int) throws {
     try Requirement.pairs(predictions.count, truths.count, operation: "ForecastScores")
     try Requirement.finite(predictions, operation: "ForecastScores")
     try Requirement.finite(truths, operation: "ForecastScores")
@@ -29,7 +29,7 @@ public struct ForecastScores: Codable, Sendable, Hashable {
     var magnitudes = [Double](repeating: 0, count: targetCount)
     var squares = 0.0
     for (index, (prediction, truth)) in zip(predictions, truths).enumerated() {
-      let residual = Double(truth) - Double(prediction)
+      let residual = truth - prediction
       magnitudes[index % targetCount] += residual.magnitude
       squares += residual * residual
     }

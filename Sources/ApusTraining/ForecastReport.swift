@@ -19,12 +19,12 @@ public struct ForecastReport: Codable, Sendable, Hashable {
   ///   - predictions: Of a model for the examples that the windows make, `[windows, horizon, targets]`.
   ///   - season: Of the seasonal naive forecast and of the unit of scaled errors; that of the windows
   ///     for nil.
-  public init(_ windows: ForecastWindows, predictions: [Float], season: Int? = nil) throws {
+  public init(_ windows: ForecastWindows, predictions: [Double], season: Int? = nil) throws {
     let forecasting = windows.forecasting
     let season = season ?? forecasting.season
     let truths = windows.truths
     let unit = windows.unit(season: season)
-    func scores(_ forecast: [Float]) throws -> ForecastScores {
+    func scores(_ forecast: [Double]) throws -> ForecastScores {
       try ForecastScores(
         predictions: forecast, truths: truths, unit: unit, targetCount: forecasting.targets.count)
     }

@@ -7,7 +7,7 @@ import ApusTensor
 /// What a model of numbers does on examples with known targets.
 public struct RegressionEvaluation: Sendable {
   /// `[count, K]`, in the units of the data.
-  public let predictions: [Float]
+  public let predictions: [Double]
   /// The mean loss of scaled targets.
   public let loss: Double
   /// In the units of the data, over all targets.
@@ -35,8 +35,9 @@ public struct RegressionEvaluation: Sendable {
     }
     let parts = try Tensor.stacked(losses).scalars()
     loss = parts.reduce(0) { $0 + Double($1) } / Double(max(found.count, 1))
-    predictions = scaling.restored(found)
-    try check(predictions)
-    report = try RegressionReport(predictions: predictions, targets: targets)
+    let restored = scaling.restored(found)
+    try check(restored)
+    predictions = scaling.exactlyRestored(found)
+    report = try RegressionReport(predictions: restored, targets: targets)
   }
 }

@@ -104,48 +104,43 @@ public struct Regressor: StoredModel {
   /// - Throws: ``ApusError`` where shapes do not fit, or naming the first example whose numbers are not
   ///   finite.
   public func predictions(_ data: Dataset) throws -> [Float] {
+    scaling.restored(try outputs(data))
+  }
+
+  /// What the model gives, in the units of ``scaling``.
+  private func outputs(_ data: Dataset) throws -> [Float] {
     try requireShape(data)
-    var values = try data.features
-    try preprocessing.apply(&values, featureCount: data.featureCount)
     let folded = try model.folded()
     let size = Evaluation.batchSize(for: folded, featureCount: data.featureCount)
     var found: [Float] = []
     for start in stride(from: 0, to: data.count, by: size) {
       let end = min(start + size, data.count)
-      let x = try Tensor(
-        Array(values[start * data.featureCount..<end * data.featureCount]),
-        shape: [end - start] + data.featureShape, on: device)
+      var values: [Float] = []
+      try preprocessing.fill(&values, with: Array(start..<end), of: data)
+      let x = try Tensor(values, shape: [end - start] + data.featureShape, on: device)
       found += try folded(x, .evaluation).scalars()
     }
-    let restored = scaling.restored(found)
-    try model.requireFinite(restored, examples: data.count, path)
-    return restored
+    try model.requireFinite(found, examples: data.count, path)
+    return found
   }
 
   /// The steps after the end of a series, row-major `[horizon, targets]`, in its units.
   /// - Throws: ``ApusError`` for a series shorter than a window, or of other columns.
-  public func forecast(after series: TimeSeries) throws -> [Float] {
+  public func forecast(after series: TimeSeries) throws -> [Double] {
     guard let forecasting, series.columns == forecasting.columns else {
       throw ApusError(
         .data, operation: series.path,
         "the model forecasts \(forecasting.map { "\($0.columns)" } ?? "no series"), the series has "
           + "\(series.columns)")
     }
-    let size = forecasting.inputShape.reduce(1, *)
     guard series.count >= forecasting.window else {
       throw ApusError(
         .data, operation: series.path,
         "has \(series.count) rows; the model looks at the last \(forecasting.window)")
     }
-    var window = Array(series.values.suffix(size))
-    let level = Array(window.suffix(forecasting.columns.count))
-    if forecasting.isRelative {
-      for place in window.indices { window[place] -= level[place % level.count] }
-    }
-    let found = try predictions(
-      try Dataset(
-        name: series.path, features: window, featureShape: forecasting.inputShape))
+    let found = scaling.exactlyRestored(try outputs(try forecasting.lastWindow(of: series)))
     guard forecasting.isRelative else { return found }
+    let level = Array(series.values.suffix(forecasting.columns.count))
     let places = forecasting.targetPlaces
     return found.enumerated().map { $1 + level[places[$0 % places.count]] }
   }

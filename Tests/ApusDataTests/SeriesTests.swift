@@ -51,6 +51,54 @@ import Testing
     #expect(TimeStamp(text) == nil || text == "2024")
   }
 
+  /// Months go on by what the whole column says of their days.
+  @Test(arguments: [
+    (["2019-05-31", "2019-06-30", "2019-07-31"], "2019-08-31 2019-09-30 2019-10-31 2019-11-30"),
+    (["2019-11-30", "2019-12-31"], "2020-01-31 2020-02-29 2020-03-31 2020-04-30"),
+    (["2023-01-31", "2023-02-28"], "2023-03-31 2023-04-30 2023-05-31 2023-06-30"),
+    (["2023-06-30", "2023-09-30"], "2023-12-31 2024-03-31 2024-06-30 2024-09-30"),
+    (["2022-02-28", "2023-02-28"], "2024-02-29 2025-02-28 2026-02-28 2027-02-28"),
+    (["2019-04-30", "2019-05-30", "2019-06-30"], "2019-07-30 2019-08-30 2019-09-30 2019-10-30"),
+    (["2023-12-30", "2024-01-30", "2024-02-29"], "2024-03-30 2024-04-30 2024-05-30 2024-06-30"),
+    (["2023-01-28", "2023-02-28"], "2023-03-28 2023-04-28 2023-05-28 2023-06-28"),
+    // 28 days, not months.
+    (["2023-01-03", "2023-01-31", "2023-02-28"], "2023-03-28 2023-04-25 2023-05-23 2023-06-20"),
+    (["2024-01-30", "2024-01-31"], "2024-02-01 2024-02-02 2024-02-03 2024-02-04"),
+    (
+      ["2019-05-31 18:00", "2019-06-30 18:00"],
+      "2019-07-31 18:00/2019-08-31 18:00/2019-09-30 18:00/2019-10-31 18:00"
+    ),
+    (
+      ["2019-05-31 18:00", "2019-06-30 06:00"],
+      "2019-07-29 18:00/2019-08-28 06:00/2019-09-26 18:00/2019-10-26 06:00"
+    ),
+  ])
+  func monthsGoOn(_ times: [String], _ wanted: String) throws {
+    let stamps = try times.map { try #require(TimeStamp($0)) }
+    let separator: Character = wanted.contains("/") ? "/" : " "
+    #expect(
+      TimeStamp.continuing(stamps, count: 4)
+        == wanted.split(separator: separator).map { String($0) })
+  }
+
+  @Test func seenRowsAreTold() throws {
+    let found = try series("date,x\n2024-01-01,1\n2024-01-02,2\n2024-01-04,3\n")
+    func seen(last: String?, first: String?) throws -> Int {
+      try found.seenCount(
+        by: Forecasting(
+          timeColumn: "date", columns: ["x"], targets: ["x"], window: 1, horizon: 1,
+          firstUnseen: first, lastSeen: last))
+    }
+    #expect(try seen(last: "2024-01-02", first: "2024-01-03") == 2)
+    #expect(try seen(last: "2024-01-04", first: nil) == 3)
+    #expect(try seen(last: "2023-12-31", first: "2024-01-01") == 0)
+    // Older files know the first time not seen alone.
+    #expect(try seen(last: nil, first: "2024-01-03") == 2)
+    #expect(try seen(last: nil, first: "2025-01-03") == 3)
+    #expect(try seen(last: nil, first: nil) == 0)
+    expectError("another kind", "s.csv") { try seen(last: "17", first: nil) }
+  }
+
   @Test func offsetsCount() throws {
     let (a, b) = (TimeStamp("2024-01-01 12:00+02:00"), TimeStamp("2024-01-01 10:00Z"))
     #expect(try #require(a).value == #require(b).value)
@@ -171,6 +219,69 @@ import Testing
     #expect(data.forecast?.forecasting.columns == ["x", "y"])
     #expect(try load(100) { $0.inputs = [] }.train.featureShape == [4, 1])
     expectError("'z'", "'x', 'y'") { try load(100) { $0.inputs = ["z"] } }
+  }
+
+  /// The last column of the file is forecast, whatever the model sees beside it.
+  @Test func inputsLeaveTheTarget() throws {
+    let scratch = try Scratch()
+    let path = try scratch.write(Self.table(100), "s.csv")
+    var wanted = SeriesOptions()
+    (wanted.window, wanted.horizon, wanted.inputs) = (4, 3, ["x"])
+    let data = try DataSource.loadSeries(
+      path, wanted, validationFraction: 0.1, options: DataOptions())
+    #expect(data.forecast?.forecasting.targets == ["y"])
+    #expect(data.forecast?.forecasting.columns == ["y", "x"])
+    #expect(data.forecast?.forecasting.lastSeen == "2024-01-04 07:00")
+  }
+
+  /// A level of ten millions takes nothing from changes of hundredths.
+  @Test(arguments: [true, false])
+  func levelsLoseNothing(isRelative: Bool) throws {
+    func load(level: Double) throws -> LoadedData {
+      let scratch = try Scratch()
+      let rows = (0..<100).map {
+        "\($0),\(String(format: "%.4f", level + sin(Double($0) * 0.7)))\n"
+      }
+      var wanted = SeriesOptions()
+      (wanted.window, wanted.horizon, wanted.season) = (4, 3, 9)
+      wanted.isRelative = isRelative
+      return try DataSource.loadSeries(
+        try scratch.write("time,y\n" + rows.joined(), "s.csv"), wanted, validationFraction: 0.1,
+        options: DataOptions())
+    }
+    let (low, high) = (try load(level: 0), try load(level: 1e7))
+    func compare(_ name: String, _ values: (LoadedData) throws -> [Double]?) throws {
+      let found = (low: try values(low), high: try values(high))
+      let (a, b) = (try #require(found.low), try #require(found.high))
+      #expect(a.count == b.count && !a.isEmpty)
+      // Single precision has steps of 1 there.
+      #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-5 }, "\(name)")
+    }
+    // The mean itself is rounded; that moves all scaled values alike.
+    func centred(_ values: [Float]) -> [Double] {
+      let mean = values.reduce(0.0) { $0 + Double($1) } / Double(values.count)
+      return values.map { Double($0) - mean }
+    }
+    try compare("inputs") { data in
+      let preprocessing = try #require(data.forecast?.preprocessing)
+      return centred(try preprocessing.applied(to: data.train).features)
+    }
+    try compare("batches") { data in
+      var values: [Float] = []
+      try data.forecast?.preprocessing.fill(&values, with: [5, 1, 7], of: data.train)
+      return centred(values)
+    }
+    try compare("targets") { data in
+      let scaled = try data.forecast?.scaling.applied(to: data.train.subset([3, 4, 9, 11, 20]))
+      return scaled?.targets.map(centred)
+    }
+    try compare("unit") { $0.forecast?.test?.unit(season: 9) }
+    for season in [1, 9] {
+      try compare("naive errors") { data in
+        let windows = try #require(data.forecast?.test)
+        return windows.naive(season: season).map { zip($0, windows.truths).map { $0 - $1 } }
+      }
+    }
   }
 
   @Test func naiveForecasts() throws {

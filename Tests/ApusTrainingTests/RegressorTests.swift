@@ -46,7 +46,7 @@ import Testing
     #expect(abs(found.report.meanAbsoluteError - (last.validationFigures?["mae"] ?? 0)) < 1e-3)
     #expect(found.report.coefficientOfDetermination > 0.95)
     let predictions = try regressor.predictions(data)
-    for (a, b) in zip(predictions, found.predictions) { #expect(abs(a - b) < 1e-2) }
+    for (a, b) in zip(predictions, found.predictions) { #expect(abs(Double(a) - b) < 1e-2) }
   }
 
   @Test func fileGivesAllBack() throws {

@@ -138,7 +138,10 @@ struct LanguageTests {
   }
 
   @Test(arguments: [
-    ("--model char-lstm --tokenizer word", "word"),
+    ("--model char-lstm --target 1", "[--target] is for tables"),
+    ("--model char-lstm --window 24", "[--window] is for time series"),
+    ("--model char-lstm --mels 20", "[--mels] is for recordings"),
+    ("--model char-lstm --max-length 20", "[--max-length] is for texts with classes"),
     ("--model char-lstm --label-smoothing 0.1", "label smoothing"),
     ("--model char-lstm --monitor validation-accuracy --early-stopping 2", "accuracy"),
     ("--model both.json", "steps to come"),

@@ -37,6 +37,9 @@ public struct AudioFeatures: Codable, Sendable, Hashable {
   /// Of `mfcc`; at most `melCount`.
   public var coefficientCount = 20
 
+  /// The most samples of a recording.
+  public static let sampleLimit = 1 << 28
+
   public init() {}
 
   /// Those for a sample rate: windows of 32 ms every 10 ms, over a time in seconds.
@@ -73,8 +76,11 @@ public struct AudioFeatures: Codable, Sendable, Hashable {
       "a window of \(windowLength) samples and a spectrum of \(fftSize) do not fit; the window is at "
         + "most as long, and the spectrum even and within 2...\(1 << 20)")
     try require(
-      sampleCount > fftSize / 2 && sampleCount <= 1 << 28,
-      "a recording of \(sampleCount) samples is too short for windows of \(fftSize), or too long")
+      sampleCount <= Self.sampleLimit,
+      "more than \(Self.sampleLimit) samples of a recording are too long; hear less of it")
+    try require(
+      sampleCount > fftSize / 2,
+      "a recording of \(sampleCount) samples is too short for windows of \(fftSize)")
     try require(
       (1...sampleCount).contains(hopLength), "the step of \(hopLength) samples must be positive")
     try require(power > 0 && power.isFinite, "the power is \(power); it must be positive")

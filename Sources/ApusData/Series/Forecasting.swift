@@ -18,10 +18,12 @@ public struct Forecasting: Codable, Sendable, Hashable {
   public var isRelative: Bool
   /// The time of the first step that neither training nor validation has seen; nil where all was used.
   public var firstUnseen: String?
+  /// The time of the last step that training or validation has seen; nil in older files.
+  public var lastSeen: String?
 
   public init(
     timeColumn: String, columns: [String], targets: [String], window: Int, horizon: Int,
-    season: Int = 1, isRelative: Bool = true, firstUnseen: String? = nil
+    season: Int = 1, isRelative: Bool = true, firstUnseen: String? = nil, lastSeen: String? = nil
   ) throws {
     self.timeColumn = timeColumn
     self.columns = columns
@@ -31,8 +33,14 @@ public struct Forecasting: Codable, Sendable, Hashable {
     self.season = season
     self.isRelative = isRelative
     self.firstUnseen = firstUnseen
+    self.lastSeen = lastSeen
     try validate()
   }
+
+  /// The most steps of a window or a horizon.
+  public static let stepLimit = 1 << 16
+  /// The most steps of a season.
+  public static let seasonLimit = 1 << 20
 
   /// - Throws: ``ApusError`` where lengths are not positive or too great, or a target is no column.
   public func validate() throws {
@@ -40,10 +48,11 @@ public struct Forecasting: Codable, Sendable, Hashable {
       if !isFine { throw ApusError(.value, operation: "forecast", rule) }
     }
     try require(
-      (1...1 << 16).contains(window) && (1...1 << 16).contains(horizon),
+      [window, horizon].allSatisfy { (1...Self.stepLimit).contains($0) },
       "a window of \(window) and a horizon of \(horizon) steps must be positive and sensible")
     try require(
-      (1...1 << 20).contains(season), "a season of \(season) steps must be positive and sensible")
+      (1...Self.seasonLimit).contains(season),
+      "a season of \(season) steps must be positive and sensible")
     try require(
       !targets.isEmpty && Set(targets).count == targets.count
         && targets.allSatisfy(columns.contains),
@@ -56,6 +65,15 @@ public struct Forecasting: Codable, Sendable, Hashable {
   public var inputShape: [Int] { [window, columns.count] }
   /// `[horizon, targets]`.
   public var targetShape: [Int] { [horizon, targets.count] }
+
+  /// The end of a series that is long enough, as one example without targets.
+  package func lastWindow(of series: TimeSeries) throws -> Dataset {
+    try Dataset(
+      series.path,
+      .slices(
+        series.values, starts: [(series.count - window) * columns.count],
+        relativeTo: isRelative ? columns.count : nil), inputShape, [], [], nil, nil)
+  }
 }
 
 /// Windows of a series with what follows each, and simple forecasts to compare with.
@@ -110,24 +128,25 @@ public struct ForecastWindows: Sendable {
     return try Dataset(
       series.path,
       .slices(series.values, starts: starts, relativeTo: forecasting.isRelative ? width : nil),
-      forecasting.inputShape, [], [], nil, wanted, forecasting.targetShape)
+      forecasting.inputShape, [], [], nil, wanted.map { Float($0) }, forecasting.targetShape
+    ).with(exactTargets: wanted)
   }
 
   /// What follows the windows, `[windows, horizon, targets]`, in the units of the series.
-  public var truths: [Float] { targets { origin, step in origin + step } }
+  public var truths: [Double] { targets { origin, step in origin + step } }
 
   /// The last value before each of them.
-  private var levels: [Float] { targets { origin, _ in origin - 1 } }
+  private var levels: [Double] { targets { origin, _ in origin - 1 } }
 
   /// What a model of ``dataset()`` gives, as values of the series.
-  public func restored(_ predictions: [Float]) -> [Float] {
+  public func restored(_ predictions: [Double]) -> [Double] {
     forecasting.isRelative ? zip(predictions, levels).map { $0 + $1 } : predictions
   }
 
   /// The targets at the rows that a rule names, `[windows, horizon, targets]`.
-  private func targets(_ row: (_ origin: Int, _ step: Int) -> Int) -> [Float] {
+  private func targets(_ row: (_ origin: Int, _ step: Int) -> Int) -> [Double] {
     let (width, places) = (series.columns.count, forecasting.targetPlaces)
-    var all: [Float] = []
+    var all: [Double] = []
     all.reserveCapacity(origins.count * forecasting.horizon * places.count)
     for origin in origins {
       for step in 0..<forecasting.horizon {
@@ -140,7 +159,7 @@ public struct ForecastWindows: Sendable {
 
   /// The last season again and again, `[windows, horizon, targets]`; the last value for a season of 1.
   /// nil where a window has no whole season before its forecast.
-  public func naive(season: Int = 1) -> [Float]? {
+  public func naive(season: Int = 1) -> [Double]? {
     guard season > 0, origins.allSatisfy({ $0 >= season }) else { return nil }
     return targets { origin, step in origin + step % season - season }
   }
@@ -154,8 +173,7 @@ public struct ForecastWindows: Sendable {
     let units = forecasting.targetPlaces.map { place in
       (season..<end).reduce(0.0) { sum, row in
         let change =
-          Double(series.values[row * width + place])
-          - Double(series.values[(row - season) * width + place])
+          series.values[row * width + place] - series.values[(row - season) * width + place]
         return sum + change.magnitude
       } / Double(end - season)
     }

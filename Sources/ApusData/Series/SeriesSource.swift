@@ -35,15 +35,15 @@ extension DataSource {
         "the stride is \(wanted.stride), the parts are \(options.testFraction) and "
           + "\(validationFraction); the stride must be positive, the parts within 0..<1")
     }
-    let series = try read(path, wanted, options)
+    let (series, targets) = try read(path, wanted, options)
     let held = Int((Double(series.count) * options.testFraction).rounded())
     let seen = series.count - held
     let watched = Int((Double(seen) * validationFraction).rounded())
     let forecasting = try Forecasting(
       timeColumn: series.timeColumn, columns: series.columns,
-      targets: try targets(options.target, series), window: wanted.window,
-      horizon: wanted.horizon, season: wanted.season,
-      isRelative: wanted.isRelative, firstUnseen: held > 0 ? series.times[seen] : nil)
+      targets: targets, window: wanted.window, horizon: wanted.horizon, season: wanted.season,
+      isRelative: wanted.isRelative, firstUnseen: held > 0 ? series.times[seen] : nil,
+      lastSeen: seen > 0 ? series.times[seen - 1] : nil)
     func windows(_ rows: Range<Int>, seesOnlyRows: Bool, stride: Int = 1) throws -> ForecastWindows
     {
       try ForecastWindows(
@@ -71,18 +71,20 @@ extension DataSource {
       notes: series.notes)
   }
 
+  /// The series as the model sees it, and its targets, which do not depend on the inputs.
   private static func read(
     _ path: String, _ wanted: SeriesOptions, _ options: DataOptions
-  ) throws -> TimeSeries {
+  ) throws -> (series: TimeSeries, targets: [String]) {
     let all = try TimeSeries(path: path, timeColumn: wanted.timeColumn, options: options)
-    guard let inputs = wanted.inputs else { return all }
-    let first = try targets(options.target, all)
-    let others = try columns(inputs, of: all).filter { !first.contains($0) }
-    return try TimeSeries(
-      path: path, timeColumn: wanted.timeColumn, columns: first + others, options: options)
+    let targets = try targets(options.target, all)
+    guard let inputs = wanted.inputs else { return (all, targets) }
+    let others = try columns(inputs, of: all).filter { !targets.contains($0) }
+    let chosen = try TimeSeries(
+      path: path, timeColumn: wanted.timeColumn, columns: targets + others, options: options)
+    return (chosen, targets)
   }
 
-  /// The columns that a list with commas names; the last for nil.
+  /// The columns that a list with commas names; the last column of numbers in the file for nil.
   private static func targets(_ names: String?, _ series: TimeSeries) throws -> [String] {
     guard let names else { return Array(series.columns.suffix(1)) }
     if series.columns.contains(names) { return [names] }
@@ -105,7 +107,7 @@ extension DataSource {
     let width = series.columns.count
     var (means, deviations) = ([Float](), [Float]())
     for column in 0..<width {
-      func value(_ row: Int) -> Double { Double(series.values[row * width + column]) }
+      func value(_ row: Int) -> Double { series.values[row * width + column] }
       let mean = (0..<rows).reduce(0.0) { $0 + value($1) } / Double(max(rows, 1))
       let square = (0..<rows).reduce(0.0) { $0 + (value($1) - mean) * (value($1) - mean) }
       let deviation = (square / Double(max(rows, 1))).squareRoot()

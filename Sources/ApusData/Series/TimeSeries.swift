@@ -7,8 +7,9 @@ public struct TimeSeries: Sendable {
   public let columns: [String]
   /// As the table writes them, ascending.
   public let times: [String]
-  /// Row-major `[times, columns]`.
-  public let values: [Float]
+  /// Row-major `[times, columns]`, as exactly as the table writes them: a level far above the changes
+  /// takes nothing from them.
+  public let values: [Double]
   /// What a user should know of how it was read.
   public let notes: [String]
   let stamps: [TimeStamp]
@@ -59,10 +60,13 @@ public struct TimeSeries: Sendable {
       throw ApusError(.data, operation: table.path, "has no columns of numbers beside the times")
     }
     columns = places.map(name)
-    var values: [Float] = []
+    var values: [Double] = []
     values.reserveCapacity(table.rowCount * places.count)
     for row in 0..<table.rowCount {
-      for column in places { values.append(try table.finite(row, column)) }
+      for column in places {
+        let rounded = try table.finite(row, column)
+        values.append(table.exactNumber(row, column) ?? Double(rounded))
+      }
     }
     self.values = values
     if let gap = Self.gap(stamps) {
@@ -128,6 +132,21 @@ public struct TimeSeries: Sendable {
   public func row(atOrAfter time: String) -> Int? {
     guard let stamp = TimeStamp(time) else { return nil }
     return stamps.firstIndex { $0.value >= stamp.value }
+  }
+
+  /// How many rows at the beginning a model has seen in training or validation, told by their times.
+  /// - Throws: ``ApusError`` where the times are of another kind than those of training.
+  public func seenCount(by forecasting: Forecasting) throws -> Int {
+    let times = [forecasting.lastSeen, forecasting.firstUnseen]
+    guard let text = times.compactMap({ $0 }).first, let stamp = TimeStamp(text) else { return 0 }
+    guard stamps[0].isLike(stamp) else {
+      throw ApusError(
+        .data, operation: path,
+        "has times such as '\(self.times[0])', training had times such as '\(text)', so what it has "
+          + "seen cannot be told")
+    }
+    let isLast = forecasting.lastSeen != nil
+    return stamps.firstIndex { isLast ? $0.value > stamp.value : $0.value >= stamp.value } ?? count
   }
 
   /// The times after the end, at the last distance; numbers of steps where they cannot be told.

@@ -9,9 +9,9 @@ package struct TimeStamp: Sendable, Hashable {
   /// Seconds, or the number; months for dates without days.
   package let value: Double
   private let style: Style
-  private let date: (year: Int, month: Int, day: Int)?
+  let date: (year: Int, month: Int, day: Int)?
   /// As written: without the offset of its zone.
-  private let local: Double
+  let local: Double
 
   /// How it was written, so that another time can be written alike.
   private enum Style: Sendable, Hashable {
@@ -114,7 +114,7 @@ package struct TimeStamp: Sendable, Hashable {
     digits.contains(text.count) && text.allSatisfy { "0123456789".contains($0) } ? Int(text) : nil
   }
 
-  private static func days(inMonth month: Int, of year: Int) -> Int {
+  static func days(inMonth month: Int, of year: Int) -> Int {
     if month == 2 { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28 }
     return [4, 6, 9, 11].contains(month) ? 30 : 31
   }
@@ -135,38 +135,11 @@ package struct TimeStamp: Sendable, Hashable {
     }
   }
 
-  /// The next times of a column, at its last distance: `count` texts; nil where it has no distance that
-  /// times can be written in.
-  package static func continuing(_ times: [TimeStamp], count: Int) -> [String]? {
-    guard let last = times.last, times.count > 1 else { return nil }
-    let before = times[times.count - 2]
-    if let months = monthStep(before, last), let date = last.date {
-      return (1...max(count, 1)).map { step in
-        let month = date.year * 12 + date.month - 1 + months * step
-        let (year, place) = (month / 12, month % 12 + 1)
-        let day = min(date.day, days(inMonth: place, of: year))
-        return last.text(year, place, day, secondOfDay: last.secondOfDay)
-      }
-    }
-    let distance = last.value - before.value
-    guard distance > 0 else { return nil }
-    return (1...max(count, 1)).map { last.text(at: last.local + distance * Double($0)) }
-  }
-
-  /// Whole months between the same days of two months.
-  private static func monthStep(_ a: TimeStamp, _ b: TimeStamp) -> Int? {
-    guard let first = a.date, let second = b.date, a.isLike(b),
-      first.day == second.day, a.secondOfDay == b.secondOfDay
-    else { return nil }
-    let months = (second.year - first.year) * 12 + second.month - first.month
-    return months > 0 ? months : nil
-  }
-
-  private var secondOfDay: Double {
+  var secondOfDay: Double {
     if case .time = style { local - (local / 86400).rounded(.down) * 86400 } else { 0 }
   }
 
-  private func text(at value: Double) -> String {
+  func text(at value: Double) -> String {
     guard style != .number else {
       return value.rounded() == value && abs(value) < 1e15
         ? String(Int64(value)) : String(value)
@@ -184,7 +157,7 @@ package struct TimeStamp: Sendable, Hashable {
     return text(year, month, rest + 1, secondOfDay: value - day * 86400)
   }
 
-  private func text(_ year: Int, _ month: Int, _ day: Int, secondOfDay: Double) -> String {
+  func text(_ year: Int, _ month: Int, _ day: Int, secondOfDay: Double) -> String {
     func padded(_ value: Int, _ width: Int = 2) -> String {
       let text = String(value)
       return String(repeating: "0", count: max(0, width - text.count)) + text

@@ -9,7 +9,7 @@ extension Dataset {
     switch storage {
     case .floats(let values): hash.add(values)
     case .slices(let values, let starts, let width):
-      hash.add(values)
+      for value in values { hash.add(value.bitPattern) }
       hash.add(UInt64(width ?? 0))
       for start in starts { hash.add(UInt64(start)) }
     case .bytes(_, let photos?), .photos(let photos):
@@ -22,6 +22,7 @@ extension Dataset {
     }
     hash.add(labels)
     hash.add(targets ?? [])
+    for value in exactTargets ?? [] { hash.add(value.bitPattern) }
     for name in classNames { hash.add(name) }
     return hash
   }

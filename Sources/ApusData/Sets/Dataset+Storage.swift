@@ -6,7 +6,7 @@ extension Dataset {
     case floats([Float])
     /// Examples that overlap in one array, by their beginnings: windows of a series. With a width, as
     /// differences to their last values of that number.
-    case slices([Float], starts: [Int], relativeTo: Int?)
+    case slices([Double], starts: [Int], relativeTo: Int?)
     /// Bytes of images and, where they came from files, those.
     case bytes([UInt8], of: Photos?)
     /// Decoded at each reading.
@@ -24,6 +24,17 @@ extension Dataset {
       case .photos(let photos): photos.files.count * size
       case .texts(let texts): texts.count * size
       case .tokens(let rows): rows.count * size
+      }
+    }
+
+    /// Hands over the values of a slice.
+    static func appendSlice(
+      _ all: [Double], _ start: Int, _ size: Int, _ width: Int?, _ append: (Double) -> Void
+    ) {
+      let end = start + size
+      guard let width else { return all[start..<end].forEach(append) }
+      for place in start..<end {
+        append(all[place] - all[end - width + (place - start) % width])
       }
     }
 
@@ -81,11 +92,7 @@ extension Dataset {
     switch storage {
     case .floats(let all): values.append(contentsOf: all[range])
     case .slices(let all, let starts, let width):
-      let (start, end) = (starts[index], starts[index] + featureCount)
-      guard let width else { return values.append(contentsOf: all[start..<end]) }
-      for place in start..<end {
-        values.append(all[place] - all[end - width + (place - start) % width])
-      }
+      Storage.appendSlice(all, starts[index], featureCount, width) { values.append(Float($0)) }
     case .bytes(let all, _): values.append(contentsOf: all[range].lazy.map { Float($0) })
     case .photos(let photos):
       values.append(contentsOf: try photos.pixels(index).lazy.map { Float($0) })

@@ -17,7 +17,9 @@ public struct Dataset: Sendable {
   /// One name per feature, where the source names them.
   public var featureNames: [String]?
   /// Row-major `[count] + targetShape` real targets for regression, else nil.
-  public var targets: [Float]?
+  public var targets: [Float]? { didSet { exactTargets = nil } }
+  /// The same before rounding, where the source knows them better.
+  private(set) var exactTargets: [Double]?
   /// The shape of the real targets of one example: empty for a single number.
   public let targetShape: [Int]
 
@@ -123,7 +125,8 @@ public struct Dataset: Sendable {
   /// The greatest value a pixel can have or, for features of floats, has.
   public var pixelMaximum: Float {
     switch storage {
-    case .floats(let values), .slices(let values, _, _): values.max() ?? 1
+    case .floats(let values): values.max() ?? 1
+    case .slices(let values, _, _): values.max().map { Float($0) } ?? 1
     case .bytes, .photos, .texts, .tokens: 255
     }
   }
@@ -171,10 +174,13 @@ public struct Dataset: Sendable {
   /// The examples at `indices`, in that order; an index may repeat. Throws for an index outside.
   public func subset(_ indices: [Int]) throws -> Dataset {
     try check(indices)
-    return try Dataset(
+    let part = try Dataset(
       name, storage.subset(indices, size: featureCount), featureShape,
       labels.isEmpty ? [] : indices.map { labels[$0] }, classNames, featureNames,
       targets.map { Storage.rows(indices, of: $0, targetCount) }, targetShape)
+    return exactTargets.map {
+      part.with(exactTargets: Storage.rows(indices, of: $0, targetCount))
+    } ?? part
   }
 
   /// Both sets, one after the other. Throws where shapes or classes differ.
@@ -191,6 +197,14 @@ public struct Dataset: Sendable {
     return try Dataset(
       name, joined, featureShape, labels + other.labels, classNames, featureNames,
       targets.map { $0 + (other.targets ?? []) }, targetShape)
+  }
+
+  /// The same examples with targets that are known better than in single precision.
+  func with(exactTargets: [Double]) -> Dataset {
+    var result = self
+    result.targets = exactTargets.map { Float($0) }
+    result.exactTargets = exactTargets
+    return result
   }
 
   /// Features `[indices.count] + featureShape` and labels `[indices.count]` (none where the data has

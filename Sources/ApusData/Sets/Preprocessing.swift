@@ -33,6 +33,13 @@ public enum Preprocessing: Codable, Sendable, Hashable {
   /// Transforms examples in place. `values` is row-major `[n, featureCount]`. Throws when the counts
   /// do not fit what was fitted, or a stored divisor is not positive.
   public func apply(_ values: inout [Float], featureCount: Int) throws {
+    try transform(&values, featureCount)
+  }
+
+  /// In the precision of the values.
+  private func transform<Value: BinaryFloatingPoint>(
+    _ values: inout [Value], _ featureCount: Int
+  ) throws {
     guard featureCount > 0, values.count % featureCount == 0 else {
       throw ApusError(
         .shape, operation: "Preprocessing",
@@ -40,13 +47,14 @@ public enum Preprocessing: Codable, Sendable, Hashable {
     }
     switch self {
     case .none: break
-    case .scale(let factor): for index in values.indices { values[index] *= factor }
+    case .scale(let factor): for index in values.indices { values[index] *= Value(factor) }
     case .standardize(let shift, let divisor), .minMax(let shift, let divisor):
       try requireFitted(shift, divisor, featureCount)
       var index = 0
       while index < values.count {
         for feature in 0..<featureCount {
-          values[index + feature] = (values[index + feature] - shift[feature]) / divisor[feature]
+          values[index + feature] =
+            (values[index + feature] - Value(shift[feature])) / Value(divisor[feature])
         }
         index += featureCount
       }
@@ -60,7 +68,7 @@ public enum Preprocessing: Codable, Sendable, Hashable {
       let plane = featureCount / mean.count
       for start in stride(from: 0, to: values.count, by: plane) {
         let channel = start / plane % mean.count
-        let (shift, divisor) = (mean[channel], deviation[channel])
+        let (shift, divisor) = (Value(mean[channel]), Value(deviation[channel]))
         for index in start..<start + plane { values[index] = (values[index] - shift) / divisor }
       }
     case .normalizeSample(let norm):
@@ -78,14 +86,40 @@ public enum Preprocessing: Codable, Sendable, Hashable {
 
   /// The dataset with its features transformed, as floats in memory.
   public func applied(to dataset: Dataset) throws -> Dataset {
+    if case .slices = dataset.storage {
+      var all: [Float] = []
+      try fill(&all, with: Array(0..<dataset.count), of: dataset)
+      return dataset.with(features: all)
+    }
     var values = try dataset.features
     try apply(&values, featureCount: dataset.featureCount)
     return dataset.with(features: values)
   }
+
+  /// Replaces values by examples, transformed; those of a series are rounded only then.
+  package func fill(
+    _ values: inout [Float], with indices: [Int], of dataset: Dataset
+  ) throws {
+    values.removeAll(keepingCapacity: true)
+    values.reserveCapacity(indices.count * dataset.featureCount)
+    guard case .slices(let all, let starts, let width) = dataset.storage else {
+      for index in indices { try dataset.append(index, to: &values) }
+      return try transform(&values, dataset.featureCount)
+    }
+    var exact: [Double] = []
+    for index in indices {
+      exact.removeAll(keepingCapacity: true)
+      Dataset.Storage.appendSlice(all, starts[index], dataset.featureCount, width) {
+        exact.append($0)
+      }
+      try transform(&exact, dataset.featureCount)
+      values.append(contentsOf: exact.lazy.map { Float($0) })
+    }
+  }
 }
 
 extension Preprocessing.SampleNorm {
-  func apply(_ example: inout ArraySlice<Float>) {
+  func apply<Value: BinaryFloatingPoint>(_ example: inout ArraySlice<Value>) {
     var mean = 0.0
     if self == .standard {
       mean = example.reduce(0.0) { $0 + Double($1) } / Double(max(example.count, 1))
@@ -94,13 +128,13 @@ extension Preprocessing.SampleNorm {
     switch self {
     case .l1: divisor = example.reduce(0) { $0 + Double($1.magnitude) }
     case .l2: divisor = example.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
-    case .maximum: divisor = Double(example.reduce(0) { max($0, $1.magnitude) })
+    case .maximum: divisor = example.reduce(0) { max($0, Double($1.magnitude)) }
     case .standard:
       let squares = example.reduce(0) { $0 + (Double($1) - mean) * (Double($1) - mean) }
       divisor = (squares / Double(max(example.count, 1))).squareRoot()
     }
     let scale = divisor > 0 ? divisor : 1
-    for index in example.indices { example[index] = Float((Double(example[index]) - mean) / scale) }
+    for index in example.indices { example[index] = Value((Double(example[index]) - mean) / scale) }
   }
 }
 

@@ -70,11 +70,25 @@ public struct TargetScaling: Codable, Sendable, Hashable {
           + "\(mean.count) are needed")
     }
     var result = data
+    if let exact = data.exactTargets {
+      result.targets = exact.enumerated().map { index, value in
+        let place = index % mean.count
+        return Float((value - Double(mean[place])) / Double(deviation[place]))
+      }
+      return result
+    }
     result.targets = targets.enumerated().map { index, value in
       let place = index % mean.count
       return (value - mean[place]) / deviation[place]
     }
     return result
+  }
+
+  /// The same in double precision, for values whose level is far above their changes.
+  public func exactlyRestored(_ predictions: [Float]) -> [Double] {
+    predictions.enumerated().map { index, value in
+      Double(value) * Double(deviation[index % mean.count]) + Double(mean[index % mean.count])
+    }
   }
 
   /// Predictions, row-major `[count, targets]`, in the units of the data.

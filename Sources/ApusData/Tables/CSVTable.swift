@@ -81,7 +81,14 @@ package struct CSVTable {
   }
 
   /// The field as a number, or nil when it is none. Hexadecimal, NaN and infinities do not count.
-  func number(_ row: Int, _ column: Int) -> Float? {
+  func number(_ row: Int, _ column: Int) -> Float? { digits(row, column).flatMap { Float($0) } }
+
+  /// The same, as exactly as it is written.
+  func exactNumber(_ row: Int, _ column: Int) -> Double? {
+    digits(row, column).flatMap { Double($0) }
+  }
+
+  private func digits(_ row: Int, _ column: Int) -> String? {
     let range = self[row, column].range
     guard range.count < 64, let first = bytes[range].first else { return nil }
     guard bytes[range].allSatisfy({ CSVTable.numeric.contains($0) }) else { return nil }
@@ -90,7 +97,7 @@ package struct CSVTable {
       digits = digits.dropFirst()
       if digits.first == 0x2D { return nil }
     }
-    return Float(String(decoding: digits, as: UTF8.self))
+    return String(decoding: digits, as: UTF8.self)
   }
 
   private static let numeric = Set("0123456789+-.eE".utf8)

@@ -45,7 +45,7 @@ struct BatchMaker: Sendable {
         y: try Tensor(indices.map { data.labels[$0] }, on: device), lengths: lengths)
     }
     guard isRaw else {
-      try fill(&scratch, indices) { try data.append($0, to: &$1) }
+      try preprocessing.fill(&scratch, with: indices, of: data)
       return try batch(scratch, indices, on: device)
     }
     var bytes: [UInt8] = []
