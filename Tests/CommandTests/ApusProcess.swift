@@ -22,9 +22,10 @@ struct ApusProcess {
       .deletingLastPathComponent().appendingPathComponent("apus")
   }
 
-  /// Starts a run in a folder.
+  /// Starts a run in a folder; another program may start `apus`.
   init(
-    _ arguments: [String], in folder: Folder, environment: [String: String] = [:]
+    _ arguments: [String], in folder: Folder, environment: [String: String] = [:],
+    program: String? = nil
   ) throws {
     let logs = FileManager.default.temporaryDirectory
     let name = "apus-\(UUID().uuidString)"
@@ -32,7 +33,7 @@ struct ApusProcess {
       logs.appendingPathComponent(name + ".out"), logs.appendingPathComponent(name + ".err")
     )
     process = Process()
-    process.executableURL = Self.program
+    process.executableURL = program.map { URL(fileURLWithPath: $0) } ?? Self.program
     process.arguments = arguments
     process.currentDirectoryURL = folder.url
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
