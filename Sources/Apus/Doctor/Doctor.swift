@@ -73,6 +73,9 @@ extension Doctor {
     package var isReadable: (_ path: String) -> Bool = { access($0, R_OK) == 0 }
     /// Whether this process may read and write a file.
     package var isAccessible: (_ path: String) -> Bool = { access($0, R_OK | W_OK) == 0 }
+    /// Why a folder takes no file (an error number), and how many bytes are free where it lies.
+    package var writeFailure: (_ folder: String) -> Int32? = { Doctor.writeFailure($0) }
+    package var freeBytes: (_ folder: String) -> Int? = { Doctor.freeBytes($0) }
     package var platforms: () throws -> [OpenCLPlatform] = { try OpenCLBackend.platforms() }
     /// Runs a small computation on OpenCL device N and throws what goes wrong.
     package var tryDevice: (_ index: Int) throws -> Void = { try Doctor.compute(on: $0) }
