@@ -43,11 +43,12 @@ let package = Package(
     .target(
       name: "CJPEGReader", dependencies: ["CJPEG"], linkerSettings: [.linkedLibrary("jpeg")]),
     .target(name: "CPNGReader", dependencies: ["CPNG"], linkerSettings: [.linkedLibrary("png")]),
-    .target(name: "CVector"),
+    .target(name: "CProcessors"),
+    .target(name: "CVector", dependencies: ["CProcessors"]),
     .target(name: "CPeak"),
 
     // Devices: the seam and what lies below it.
-    module("ApusDevice", imports: []),
+    module("ApusDevice", imports: ["CProcessors"]),
     module("ApusReference", imports: ["ApusDevice"]),
     module("ApusCPU", imports: ["ApusDevice", "CBLAS", "CVector"]),
     module("ApusKernels", path: "Kernels", imports: [], resources: [.embedInCode("OpenCL")]),

@@ -18,7 +18,7 @@ package struct Bench {
     _ cases: [BenchCase], on devices: [Device], beside peers: [Peer] = [], firstStepOf apus: URL?
   ) throws -> Report {
     var report = Report(
-      processor: Self.processorName(), threads: ProcessInfo.processInfo.activeProcessorCount,
+      processor: Self.processorName(), threads: UsableProcessors.count,
       card: devices.first { $0.info.kind == .gpu }?.info.product)
     let meter = Roofline.Meter(devices)
     // Both limits, whatever the cases need: the roofline has two sides.

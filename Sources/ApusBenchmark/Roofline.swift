@@ -13,7 +13,7 @@ package struct Roofline: Codable, Sendable {
   /// Clocks and neighbours change from second to second, so limits are measured in every round; the
   /// figures of a case are medians of its rounds.
   final class Meter {
-    private let threads = Int32(clamping: ProcessInfo.processInfo.activeProcessorCount)
+    private let threads = Int32(clamping: UsableProcessors.count)
     private let cards: [(device: Device, backend: OpenCLBackend)]
     private var flopRounds: [String: [Double]] = [:]
     private var byteRounds: [String: [Double]] = [:]

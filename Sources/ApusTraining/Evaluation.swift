@@ -20,7 +20,7 @@ public struct Evaluation: Sendable {
     return min(1024, max(1, (10 << 20) / max(maps.max() ?? 1, featureCount, 1)))
   }
   /// Threads that make batches ready where examples are not on the device.
-  static var workers: Int { min(ProcessInfo.processInfo.activeProcessorCount, 8) }
+  static var workers: Int { min(UsableProcessors.count, 8) }
 
   /// Runs the model over all examples of a preprocessed data set.
   /// - Parameter model: Gives logits `[N, C]`.

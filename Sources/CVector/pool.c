@@ -6,14 +6,13 @@
 #endif
 #include "CVector.h"
 
+#include "CProcessors.h"
+
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sched.h>
-#endif
 
 enum { MAX_THREADS = 256, SPIN_NANOSECONDS = 40000 };
 
@@ -96,16 +95,8 @@ static void *work(void *argument) {
   return NULL;
 }
 
-static int available_cores(void) {
-#ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-#endif
-  return (int)sysconf(_SC_NPROCESSORS_ONLN);
-}
-
 static void start(void) {
-  int threads = available_cores();
+  int threads = apus_usable_processors();
   const char *wanted = getenv("APUS_NUM_THREADS");
   if (wanted && atoi(wanted) > 0) threads = atoi(wanted);
   if (threads < 1) threads = 1;

@@ -22,11 +22,11 @@ struct ApusProcess {
       .deletingLastPathComponent().appendingPathComponent("apus")
   }
 
-  /// Starts a run in a folder.
+  /// Starts a run in a folder; another program may start `apus`.
   /// - Parameter input: A file of the folder that the run has as standard input.
   init(
     _ arguments: [String], in folder: Folder, environment: [String: String] = [:],
-    input: String? = nil
+    input: String? = nil, program: String? = nil
   ) throws {
     let logs = FileManager.default.temporaryDirectory
     let name = "apus-\(UUID().uuidString)"
@@ -34,7 +34,7 @@ struct ApusProcess {
       logs.appendingPathComponent(name + ".out"), logs.appendingPathComponent(name + ".err")
     )
     process = Process()
-    process.executableURL = Self.program
+    process.executableURL = program.map { URL(fileURLWithPath: $0) } ?? Self.program
     process.arguments = arguments
     process.currentDirectoryURL = folder.url
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }

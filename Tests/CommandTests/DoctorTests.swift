@@ -1,82 +1,21 @@
 import Apus
-import ApusOpenCL
 import Foundation
 import Testing
 
 /// The doctor in surroundings made for it.
 @Suite struct DoctorTests {
-  /// A machine in order: one driver, one device, a cache that can be written.
-  private func healthy(_ folder: Folder) throws -> Doctor.Surroundings {
-    var made = Doctor.Surroundings()
-    made.root = folder.url.path
-    made.environment = ["APUS_CACHE": folder.path("cache")]
-    made.processors = 8
-    made.usableProcessors = 8
-    made.loadFailure = { _ in nil }
-    made.isAccessible = { _ in true }
-    made.platforms = {
-      [platform("Portable Computing Language", [device(0, "pthread-cpu", "AuthenticAMD")])]
-    }
-    made.tryDevice = { _ in }
-    try folder.write("libpocl.so.2\n", "etc/OpenCL/vendors/pocl.icd")
-    return made
-  }
-
-  private func problems(_ surroundings: Doctor.Surroundings) -> [Doctor.Finding] {
-    Doctor(surroundings).examine().filter { $0.level == .problem }
-  }
-
   @Test func nothingIsWrong() throws {
     let folder = try Folder()
-    let findings = Doctor(try healthy(folder)).examine()
+    let findings = Doctor(try healthy(in: folder)).examine()
     #expect(findings.allSatisfy { $0.level == .ok && $0.remedy == nil })
     #expect(
       Set(findings.map(\.subject)).isSuperset(
         of: ["OpenCL drivers", "opencl:0", "settings", "processor", "cache"]))
   }
 
-  @Test func drivers() throws {
-    let folder = try Folder()
-    var surroundings = try healthy(folder)
-    surroundings.loadFailure = { "\($0): libLLVM.so: cannot open shared object file" }
-    let unloadable = problems(surroundings)
-    #expect(unloadable.count == 1 && unloadable[0].message.contains("libLLVM.so"))
-    #expect(unloadable[0].remedy?.contains("ldd libpocl.so.2") == true)
-
-    try FileManager.default.removeItem(atPath: folder.path("etc/OpenCL/vendors/pocl.icd"))
-    surroundings.platforms = { throw ApusError(.device, operation: "opencl", "no platform found") }
-    let none = problems(surroundings)
-    #expect(none.map(\.subject) == ["OpenCL drivers", "OpenCL platforms"])
-    #expect(none[0].remedy?.contains("pocl-opencl-icd") == true)
-
-    surroundings = try healthy(folder)
-    surroundings.environment["OCL_ICD_VENDORS"] = "/nowhere"
-    let hidden = problems(surroundings)
-    #expect(hidden.map(\.remedy) == ["unset OCL_ICD_VENDORS"])
-    // One file of the usual folder by its name.
-    surroundings.environment["OCL_ICD_VENDORS"] = "pocl.icd"
-    #expect(problems(surroundings).isEmpty)
-  }
-
-  @Test func devices() throws {
-    let folder = try Folder()
-    var surroundings = try healthy(folder)
-    surroundings.tryDevice = { _ in throw ApusError(.device, operation: "opencl", "does not build")
-    }
-    let broken = problems(surroundings)
-    #expect(broken.map(\.subject) == ["opencl:0"] && broken[0].message.contains("does not build"))
-    #expect(broken[0].remedy == "apus selftest --device opencl:0")
-    surroundings.platforms = { [platform("Clover", [])] }
-    #expect(problems(surroundings).map(\.subject) == ["OpenCL platforms"])
-    surroundings.platforms = { [platform("rusticl", [])] }
-    let findings = Doctor(surroundings).examine()
-    #expect(
-      findings.contains { $0.remedy?.contains("RUSTICL_ENABLE") == true && $0.level == .note })
-  }
-
   @Test func rightsAndCards() throws {
     let folder = try Folder()
-    var surroundings = try healthy(folder)
+    var surroundings = try healthy(in: folder)
     try folder.write("", "dev/dri/renderD128")
     try folder.write("0x030000\n", "sys/bus/pci/devices/0000:01:00.0/class")
     try folder.write("0x10de\n", "sys/bus/pci/devices/0000:01:00.0/vendor")
@@ -97,13 +36,25 @@ import Testing
     #expect(problems(surroundings).isEmpty)
   }
 
+  @Test func unknownKind() throws {
+    let folder = try Folder()
+    var surroundings = try healthy(in: folder)
+    surroundings.environment["APUS_OPENCL_KIND"] = "gpu"
+    #expect(problems(surroundings).isEmpty)
+    surroundings.environment["APUS_OPENCL_KIND"] = "foo"
+    surroundings.tryDevice = { _ in throw ApusError(.device, operation: "opencl", "is 'foo'") }
+    let found = problems(surroundings)
+    #expect(Set(found.map(\.subject)) == ["opencl:0", "setting APUS_OPENCL_KIND"])
+    #expect(Set(found.map(\.remedy)) == ["unset APUS_OPENCL_KIND"])
+  }
+
   @Test(arguments: [
     ("OPENBLAS_CORETYPE", "Haswell"), ("OPENBLAS_L2_SIZE", "256"), ("OMP_NUM_THREADS", "1"),
     ("OPENBLAS_NUM_THREADS", "2"), ("POCL_MAX_PTHREAD_COUNT", "1"), ("APUS_NUM_THREADS", "x"),
   ])
   func settings(name: String, value: String) throws {
     let folder = try Folder()
-    var surroundings = try healthy(folder)
+    var surroundings = try healthy(in: folder)
     surroundings.environment[name] = value
     let found = problems(surroundings)
     #expect(found.map(\.subject) == ["setting \(name)"] && found[0].remedy == "unset \(name)")
@@ -117,38 +68,45 @@ import Testing
 
   @Test func processors() throws {
     let folder = try Folder()
-    var surroundings = try healthy(folder)
+    var surroundings = try healthy(in: folder)
     surroundings.usableProcessors = 3
+    let confined = problems(surroundings)
+    #expect(confined.count == 1 && confined[0].message.contains("confined to 3 of 8"))
+    #expect(confined[0].remedy?.hasPrefix("taskset -cp 0-7 $$") == true)
+    // As many threads as there are processors for them.
+    surroundings.environment["APUS_NUM_THREADS"] = "3"
     #expect(problems(surroundings).map(\.subject) == ["processor"])
+    surroundings.environment["APUS_NUM_THREADS"] = nil
+    // What the container gives is all that can be had.
+    try folder.write("0-1,5\n", "sys/fs/cgroup/cpuset.cpus.effective")
+    #expect(problems(surroundings).isEmpty)
+    #expect(
+      Doctor(surroundings).examine().contains {
+        $0.level == .note && $0.message.contains("3 of 8 processors")
+      })
     surroundings.usableProcessors = 8
     try folder.write("250000 100000\n", "sys/fs/cgroup/cpu.max")
     let limited = problems(surroundings)
     #expect(limited.map(\.remedy) == ["export APUS_NUM_THREADS=2"])
+    surroundings.environment["APUS_NUM_THREADS"] = "2"
+    #expect(problems(surroundings).isEmpty)
     try folder.write("max 100000\n", "sys/fs/cgroup/cpu.max")
     #expect(problems(surroundings).isEmpty)
   }
 
-  @Test func cache() throws {
+  @Test func affinity() async throws {
+    // One processor of those that this process may use, whichever that is.
+    let list = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+      .split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }
+    let first = try #require(list?.dropFirst(18).split { !$0.isNumber }.first)
+    try #require(Doctor.Surroundings().processors > 1)
     let folder = try Folder()
-    let surroundings = try healthy(folder)
-    let cache = ProgramCache(environment: surroundings.environment)
-    cache.store(key: "aa", binary: [1, 2, 3])
-    cache.store(key: "bb", binary: [4, 5, 6])
-    #expect(problems(surroundings).isEmpty)
-    var bytes = [UInt8](try folder.bytes("cache/programs/bb.bin"))
-    bytes[bytes.count - 1] ^= 1
-    try folder.write(Data(bytes), "cache/programs/bb.bin")
-    let damaged = problems(surroundings)
-    #expect(damaged.count == 1 && damaged[0].message.contains("1 of 2"))
-    #expect(damaged[0].message.contains("bb.bin") && damaged[0].remedy?.hasPrefix("rm -r") == true)
-  }
-
-  @Test func cacheThatCannotBeWritten() throws {
-    let folder = try Folder()
-    var surroundings = try healthy(folder)
-    try folder.write("no folder", "file")
-    surroundings.environment["APUS_CACHE"] = folder.path("file")
-    #expect(problems(surroundings).map(\.subject) == ["cache"])
+    let run = try await ApusProcess(
+      ["-c", String(first), ApusProcess.program.path, "doctor"], in: folder,
+      environment: ["APUS_NUM_THREADS": "1", "APUS_CACHE": folder.path("cache")],
+      program: "/usr/bin/taskset"
+    ).ended()
+    #expect(run.output.contains(" 1 of ") && !run.output.contains("setting APUS_NUM_THREADS"))
   }
 
   @Test func command() async throws {
@@ -169,12 +127,4 @@ import Testing
     let text = try await apus("doctor", in: folder, environment: ["OPENBLAS_CORETYPE": "Haswell"])
     #expect(text.code == 1 && text.output.contains("mend it: unset OPENBLAS_CORETYPE"))
   }
-}
-
-private func platform(_ name: String, _ devices: [OpenCLPlatform.Device]) -> OpenCLPlatform {
-  OpenCLPlatform(name: name, version: "OpenCL 3.0", devices: devices)
-}
-
-private func device(_ index: Int, _ name: String, _ vendor: String) -> OpenCLPlatform.Device {
-  OpenCLPlatform.Device(index: index, name: name, vendor: vendor, driverVersion: "1")
 }

@@ -57,43 +57,4 @@ extension Doctor {
     ),
     "0x8086": ("Intel", ["intel"], "sudo apt-get install intel-opencl-icd"),
   ]
-
-  /// How much of the processor this process gets.
-  func processor() -> [Finding] {
-    let (all, usable) = (surroundings.processors, surroundings.usableProcessors)
-    var findings: [Finding] = []
-    if usable < all {
-      findings.append(
-        Finding(
-          "processor", .problem, "this process may use \(usable) of \(all) processors",
-          remedy: "taskset -cp 0-\(all - 1) $$"))
-    }
-    // cgroup v2: microseconds of processor time in each period, or 'max'.
-    if let limit = surroundings.text("/sys/fs/cgroup/cpu.max")?.split(separator: " "),
-      limit.count == 2, let quota = Double(limit[0]), let period = Double(limit[1]), period > 0,
-      quota / period < Double(usable) - 0.01
-    {
-      findings.append(
-        Finding(
-          "processor", .problem,
-          String(
-            format:
-              "the container may use the time of %.1f processors, but %d threads will compute",
-            quota / period, usable),
-          remedy: "export APUS_NUM_THREADS=\(max(1, Int(quota / period)))"))
-    }
-    if let governor = surroundings.text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-      governor == "powersave",
-      surroundings.text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_driver") == "acpi-cpufreq"
-    {
-      findings.append(
-        Finding(
-          "processor", .problem, "the clock is held at its lowest (governor 'powersave')",
-          remedy: "sudo cpupower frequency-set -g schedutil"))
-    }
-    if findings.isEmpty {
-      findings = [Finding("processor", .ok, "all \(all) processors may be used")]
-    }
-    return findings
-  }
 }

@@ -17,13 +17,20 @@ extension Doctor {
           "setting \(name)", .problem, "is '\(text)', which is no number of threads",
           remedy: "unset \(name)")
       }
-      if count == usable { return nil }
+      // As many as there is time for, where a container limits that.
+      if count == usable || count == processorTime.map({ max(1, Int($0)) }) { return nil }
       return Finding(
         "setting \(name)", .problem,
         "is \(count) where \(usable) processors are usable: \(effect)", remedy: "unset \(name)")
     }
-    let notes = Self.choices.compactMap { name, effect in
-      surroundings.value(name).map { Finding("setting \(name)", .note, "is '\($0)': \(effect)") }
+    let notes = Self.choices.compactMap { name, effect -> Finding? in
+      guard let value = surroundings.value(name) else { return nil }
+      if name == "APUS_OPENCL_KIND", isKindUnknown {
+        return Finding(
+          "setting \(name)", .problem, "is '\(value)', which is neither 'cpu' nor 'gpu'",
+          remedy: "unset \(name)")
+      }
+      return Finding("setting \(name)", .note, "is '\(value)': \(effect)")
     }
     let all = problems + limits + notes
     return all.isEmpty

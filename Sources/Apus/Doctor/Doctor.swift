@@ -34,7 +34,9 @@ package struct Doctor {
 
   /// Every check, in the order in which a user would ask.
   package func examine() -> [Finding] {
-    loader() + platforms() + permissions() + graphicsCards() + settings() + processor() + cache()
+    let drivers = loader()
+    return drivers + platforms(drivers) + permissions() + graphicsCards() + settings()
+      + processor() + cache()
   }
 }
 
@@ -47,7 +49,7 @@ extension Doctor {
     package var root = ""
     /// Processors that the machine has, and those that this process may use.
     package var processors = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    package var usableProcessors = ProcessInfo.processInfo.activeProcessorCount
+    package var usableProcessors = UsableProcessors.count
     /// Why a library cannot be loaded; nil where it can.
     package var loadFailure: (_ path: String) -> String? = { path in
       guard let library = dlopen(path, RTLD_LAZY | RTLD_LOCAL) else {
@@ -57,8 +59,23 @@ extension Doctor {
       withExtendedLifetime(library) {}
       return nil
     }
+    /// Whether a library that loads is an OpenCL driver.
+    package var isDriver: (_ path: String) -> Bool = { path in
+      guard let library = dlopen(path, RTLD_LAZY | RTLD_LOCAL) else { return true }
+      // The loader has them too, and with it whatever is linked to it.
+      let loader = dlopen("libOpenCL.so.1", RTLD_LAZY | RTLD_LOCAL)
+      return ["clIcdGetPlatformIDsKHR", "clGetExtensionFunctionAddress"].contains { name in
+        guard let symbol = dlsym(library, name) else { return false }
+        return loader.map { dlsym($0, name) } != symbol
+      }
+    }
+    /// Whether this process may read a file.
+    package var isReadable: (_ path: String) -> Bool = { access($0, R_OK) == 0 }
     /// Whether this process may read and write a file.
     package var isAccessible: (_ path: String) -> Bool = { access($0, R_OK | W_OK) == 0 }
+    /// Why a folder takes no file (an error number), and how many bytes are free where it lies.
+    package var writeFailure: (_ folder: String) -> Int32? = { Doctor.writeFailure($0) }
+    package var freeBytes: (_ folder: String) -> Int? = { Doctor.freeBytes($0) }
     package var platforms: () throws -> [OpenCLPlatform] = { try OpenCLBackend.platforms() }
     /// Runs a small computation on OpenCL device N and throws what goes wrong.
     package var tryDevice: (_ index: Int) throws -> Void = { try Doctor.compute(on: $0) }

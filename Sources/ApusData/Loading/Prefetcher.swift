@@ -1,3 +1,4 @@
+import ApusDevice
 import Foundation
 
 /// Makes items `0..<count` ahead of their use, on threads of its own, and hands them out in order.
@@ -40,7 +41,7 @@ package final class Prefetcher<Item: Sendable>: Sendable {
     of count: Int, make: @escaping @Sendable (_ index: Int) throws -> Item,
     take: (Item) throws -> Void
   ) throws {
-    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let cores = UsableProcessors.count
     let prefetcher = Prefetcher(count: count, workers: cores) { index, _ in try make(index) }
     while let item = try prefetcher.next() { try take(item) }
   }
