@@ -243,7 +243,7 @@ struct BadInput: Sendable, CustomTestStringConvertible {
     resuming("--preprocessing none", names: "run/last.safetensors", "other data"),
     resuming("--epochs 4", names: "schedule cosine depends"),
     resuming("--schedule step:2", names: "schedule was cosine, is step:2,0.1"),
-    resuming("--model mlp-small", names: "another model", "mlp-small", "layer 2 was"),
+    resuming("--model mlp-small", names: "another model", "mlp-small", "layer 'fc1'"),
     resuming("", data: "digits", names: "run/last.safetensors", "other data", "[4]"),
     resuming("--freeze fc1.bias", names: "frozenPrefixes"),
     BadInput(
