@@ -143,6 +143,21 @@ import Testing
     #expect(damaged[0].message.contains("bb.bin") && damaged[0].remedy?.hasPrefix("rm -r") == true)
   }
 
+  @Test func tuningFiles() throws {
+    let folder = try Folder()
+    let surroundings = try healthy(folder)
+    try folder.write("# a device\ngemm 1 2 3 = 4 #0\n", "cache/tuning/ab.txt")
+    let damaged = problems(surroundings)
+    #expect(damaged.count == 1 && damaged[0].message.contains("1 lines of"))
+    let path = folder.path("cache/tuning/ab.txt")
+    try FileManager.default.removeItem(atPath: path)
+    #expect(problems(surroundings).isEmpty)
+    try #require(symlink(path, path) == 0)
+    let unreadable = problems(surroundings)
+    #expect(unreadable.count == 1 && unreadable[0].message.contains("\(path) cannot be read"))
+    #expect(unreadable[0].remedy?.contains(path) == true)
+  }
+
   @Test func cacheThatCannotBeWritten() throws {
     let folder = try Folder()
     var surroundings = try healthy(folder)
