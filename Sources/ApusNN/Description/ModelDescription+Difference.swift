@@ -56,6 +56,7 @@ extension AttributeValue {
     case .number(let number): Int(exactly: number).map { "\($0)" } ?? "\(number)"
     case .text(let text): "'\(text)'"
     case .list(let list): "\(list)"
+    case .numbers(let list): "\(list)"
     }
   }
 }

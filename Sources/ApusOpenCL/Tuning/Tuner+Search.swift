@@ -25,7 +25,7 @@ extension Tuner {
       try min(trial.time(key, choice, repeats), trial.time(key, choice, repeats))
     }
     let repeats = try trial.repeats(key)
-    let usual = try time(nil, repeats)
+    var usual = try time(nil, repeats)
     // Turns of the usual way, what is kept and three others, and again of three.
     let contestCost = Double(Self.turnCount * (5 + 3) * repeats) * usual
     let deadline = min(end, start + max(seconds, 2 * contestCost))
@@ -35,10 +35,14 @@ extension Tuner {
     var progress =
       TuningProgress(backend.tuning.choice(key.progress), of: choices) ?? TuningProgress(choices)
     let first = progress.count
-    while progress.count < choices.count, progress.count == first || now() < cut {
-      let choice = choices[progress.count]
-      progress.add(isRight(choice) ? try time(choice, repeats) / usual : nil)
+    var times: [Double?] = []
+    while first + times.count < choices.count, times.isEmpty || now() < cut {
+      let choice = choices[first + times.count]
+      times.append(isRight(choice) ? try time(choice, repeats) : nil)
     }
+    // The machine may have been busier before; candidates of other calls are to be comparable.
+    if !times.isEmpty { usual = try min(usual, time(nil, repeats)) }
+    for time in times { progress.add(time.map { $0 / usual }) }
 
     let isRanked = progress.count == choices.count
     let ranking = progress.ranking
