@@ -96,7 +96,7 @@ import Testing
     #expect(try seen(last: nil, first: "2024-01-03") == 2)
     #expect(try seen(last: nil, first: "2025-01-03") == 3)
     #expect(try seen(last: nil, first: nil) == 0)
-    expectError("another kind", "s.csv") { try seen(last: "17", first: nil) }
+    expectError("cannot be told", "'17'", "s.csv") { try seen(last: "17", first: nil) }
   }
 
   @Test func offsetsCount() throws {
