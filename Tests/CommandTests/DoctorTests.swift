@@ -90,6 +90,7 @@ import Testing
     #expect(limited.map(\.remedy) == ["export APUS_NUM_THREADS=2"])
     surroundings.environment["APUS_NUM_THREADS"] = "2"
     #expect(problems(surroundings).isEmpty)
+    surroundings.environment["APUS_NUM_THREADS"] = nil
     try folder.write("max 100000\n", "sys/fs/cgroup/cpu.max")
     #expect(problems(surroundings).isEmpty)
   }
