@@ -42,7 +42,11 @@ struct NumberPredictions {
 
   func json() throws -> String {
     struct Row: Encodable {
-      let row: String
+      let index: Int
+      /// Of a forecast, the time.
+      let row: String?
+      /// Where one number is predicted for each row of a table.
+      let prediction: Double?
       let values: [String: Double]
     }
     struct Document: Encodable {
@@ -54,15 +58,14 @@ struct NumberPredictions {
     let document = Document(
       targets: targets,
       predictions: rows.enumerated().map { index, row in
-        Row(
-          row: row,
-          values: Dictionary(
-            zip(
-              targets,
-              values[index * targets.count..<(index + 1) * targets.count].map {
-                Double($0) ?? .nan
-              }),
-            uniquingKeysWith: { first, _ in first }))
+        let numbers = values[index * targets.count..<(index + 1) * targets.count].map {
+          Double($0) ?? .nan
+        }
+        let isTable = rowName == "index"
+        return Row(
+          index: index, row: isTable ? nil : row,
+          prediction: isTable && numbers.count == 1 ? numbers[0] : nil,
+          values: Dictionary(zip(targets, numbers), uniquingKeysWith: { first, _ in first }))
       })
     return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
   }

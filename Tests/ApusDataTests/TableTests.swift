@@ -74,8 +74,43 @@ import Testing
     #expect(try load("1,2\n2,1\n", DataOptions(task: .regression)).targets == [2, 1])
     #expect(try load("1,0.5\n2,1.5\n", DataOptions(task: .classification)).classNames.count == 2)
     let many = (0..<40).map { "1,\($0)" }.joined(separator: "\n")
-    expectError("40 different whole numbers", "classification or regression") { try load(many) }
+    expectError("40 different whole numbers", "--categorical 2", "--loss mse") { try load(many) }
     #expect(try load(many, DataOptions(task: .classification)).classNames.count == 40)
+    #expect(try load(many, DataOptions(categoricalColumns: ["2"])).classNames.count == 40)
+  }
+
+  /// One number is one class, however it is written; codes that differ as numbers stay as they are.
+  @Test func equalNumbersAreOneClass() throws {
+    let mixed = try load("1,5\n2,5.0\n3,0\n4,-0\n5,1e2\n6,100\n")
+    #expect(mixed.classNames == ["0", "5", "100"] && mixed.labels == [1, 1, 0, 0, 2, 2])
+    #expect(try load("1,01\n2,02\n3,01\n").classNames == ["01", "02"])
+    let schema = try TableSchema(
+      inferringFrom: table("x,y\n1,5\n2,0\n"), options: DataOptions())
+    #expect(try schema.dataset(table("x,y\n1,0.0\n2,5\n"), name: "later").labels == [0, 1])
+    #expect(
+      try schema.dataset(table("x,z\n1,0\n2,5\n"), name: "later", target: "z").labels == [0, 1])
+  }
+
+  /// Schemas of damaged files.
+  @Test func refusesSchemasNobodyMade() throws {
+    func check(
+      _ positions: [Int], target: Int = 2, names: [String] = ["a", "b"], features: Int = 2,
+      classes: [String] = ["n", "p"], categories: [String]? = nil
+    ) throws {
+      let kind: TableSchema.Column.Kind = categories.map { .categorical($0) } ?? .numeric
+      try TableSchema(
+        columns: zip(names, positions).map { .init(name: $0, kind: kind, position: $1) },
+        targetName: "y", targetPosition: target, target: .classes(["n", "p"]), hasHeader: true
+      ).requireFit(featureCount: features, classNames: classes, path: "m.safetensors")
+    }
+    try check([0, 1])
+    expectError("m.safetensors", "[-1, 1]") { try check([-1, 1]) }
+    expectError("[0, 0]") { try check([0, 0]) }
+    expectError("target at 99") { try check([0, 1], target: 99) }
+    expectError("same name") { try check([0, 1], names: ["a", "a"]) }
+    expectError("makes 2 features") { try check([0, 1], features: 3) }
+    expectError("not the model's") { try check([0, 1], classes: ["p", "n"]) }
+    expectError("not different") { try check([0, 1], features: 4, categories: ["r", "r"]) }
   }
 
   @Test func refusesUnusableValues() {

@@ -95,12 +95,15 @@ import Testing
     #expect(problems(surroundings).isEmpty)
   }
 
-  @Test func affinity() async throws {
+  @Test(
+    .enabled(
+      if: Doctor.Surroundings().processors > 1
+        && FileManager.default.isExecutableFile(atPath: "/usr/bin/taskset")))
+  func affinity() async throws {
     // One processor of those that this process may use, whichever that is.
     let list = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
       .split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }
     let first = try #require(list?.dropFirst(18).split { !$0.isNumber }.first)
-    try #require(Doctor.Surroundings().processors > 1)
     let folder = try Folder()
     let run = try await ApusProcess(
       ["-c", String(first), ApusProcess.program.path, "doctor"], in: folder,

@@ -86,7 +86,8 @@ public struct GraphModel: SequenceLayer, RecurrentModel {
       nodes.append(
         Node(
           name: layer.name, type: layer.type, outputShape: built.outputShape,
-          parameterCount: built.parameters.reduce(0) { $0 + $1.parameter.learnableCount }, built: built,
+          parameterCount: built.parameters.reduce(0) { $0 + $1.parameter.learnableCount },
+          built: built,
           inputs: sources))
     }
     self.nodes = nodes
