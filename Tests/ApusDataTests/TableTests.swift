@@ -91,6 +91,16 @@ import Testing
       try schema.dataset(table("x,z\n1,0\n2,5\n"), name: "later", target: "z").labels == [0, 1])
   }
 
+  /// Differences that Float would blur are refused, for features and for targets.
+  @Test func refusesNumbersFarFromZero() throws {
+    expectError("t.csv:2:1", "column 'x'", "around 1e+09", "subtract") {
+      try load("x,y\n1000000000,a\n1000000010,b\n1000000020,a\n")
+    }
+    expectError("column 'y'", "subtract") { try load("x,y\n1,1e9\n2,1000000010.5\n") }
+    #expect(try load("x,y\n1600000000,a\n1610000000,b\n").count == 2)
+    #expect(try load("x,y\n1000000000,a\n1000000000,b\n").count == 2)
+  }
+
   /// Schemas of damaged files.
   @Test func refusesSchemasNobodyMade() throws {
     func check(

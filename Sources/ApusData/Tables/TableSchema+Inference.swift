@@ -21,6 +21,7 @@ extension TableSchema {
       try options.categoricalColumns.map { try table.column(named: $0) })
     columns = try (0..<table.columnCount).filter { $0 != targetColumn }.map { column in
       let isNumeric = try !categorical.contains(column) && table.isNumeric(column)
+      if isNumeric { try table.requireResolution(column) }
       return Column(
         name: name(column),
         kind: isNumeric ? .numeric : .categorical(try table.categories(column)),
@@ -29,6 +30,7 @@ extension TableSchema {
     target = try TableSchema.target(
       table, targetColumn,
       options.task ?? (categorical.contains(targetColumn) ? .classification : nil))
+    if target == .number { try table.requireResolution(targetColumn) }
     targetName = name(targetColumn)
     targetPosition = targetColumn
     hasHeader = table.header != nil
@@ -40,7 +42,7 @@ extension TableSchema {
     _ table: CSVTable, _ column: Int, _ task: DataOptions.Task?
   ) throws -> Target {
     if task == .regression { return .number }
-    let values = (0..<table.rowCount).compactMap { table.number($0, column) }
+    let values = (0..<table.rowCount).compactMap { table.exactNumber($0, column) }
     let isFractional = values.contains { $0.rounded() != $0 }
     if task == nil, values.count == table.rowCount, isFractional { return .number }
     var names: Set<String> = []
@@ -122,6 +124,26 @@ extension CSVTable {
       row, column,
       "'\(try text(row, column))' is no number, though \(numbers) other fields of the column are; "
         + "correct it, or declare the column categorical")
+  }
+
+  /// Refuses a column whose numbers are so far from 0 beside their differences that 32-bit floating point
+  /// would blur these.
+  func requireResolution(_ column: Int) throws {
+    var (mean, squares, count) = (0.0, 0.0, 0.0)
+    for row in 0..<rowCount {
+      guard let value = exactNumber(row, column), value.isFinite else { continue }
+      count += 1
+      let step = value - mean
+      mean += step / count
+      squares += step * (value - mean)
+    }
+    let deviation = (squares / max(count, 1)).squareRoot()
+    // A step of Float is a sixteen-millionth of a number: beyond this, more than half a percent of the deviation.
+    guard deviation > 0, mean.magnitude > 1e5 * deviation else { return }
+    throw error(
+      0, column,
+      "the numbers lie around \(Float(mean)) and differ from each other by some \(Float(deviation)), which "
+        + "32-bit floating point blurs; subtract \(Float(mean)) from the column first")
   }
 
   /// Digits, a comma, digits: a number of the continental kind, which would pass for a category.
