@@ -40,13 +40,7 @@ struct Import: ParsableCommand {
   @Option(help: "The model file to write.")
   var output: String
 
-  private var shape: [Int]? {
-    let parts = inputShape.split(separator: ",", omittingEmptySubsequences: false).map {
-      Int($0.trimmingCharacters(in: .whitespaces))
-    }
-    let numbers = parts.compactMap { $0 }
-    return numbers.count == parts.count && numbers.allSatisfy { $0 > 0 } ? numbers : nil
-  }
+  private var shape: [Int]? { ModelSource.inputShape(inputShape) }
 
   private var classNames: [String]? {
     if let count = Int(classes) {

@@ -20,12 +20,7 @@ public enum JPEG {
   ) throws -> HostArray {
     let size = try storedSize(bytes, name: name)
     try requireSize(size, pixelLimit, byteCount: bytes.count, name)
-    let depth =
-      switch channels {
-      case .gray: 1
-      case .rgb: 3
-      case .asStored: size.channels
-      }
+    let depth = channels.count(stored: size.channels)
     var pixels = [UInt8](repeating: 0, count: depth * size.height * size.width)
     var message = [CChar](repeating: 0, count: Int(APUS_JPEG_MESSAGE))
     let isRead = pixels.withUnsafeMutableBufferPointer { target in
@@ -64,23 +59,12 @@ public enum JPEG {
   private static func requireSize(
     _ size: (width: Int, height: Int, channels: Int), _ limit: Int, byteCount: Int, _ name: String
   ) throws {
-    let pixels = size.width * size.height
-    guard pixels <= limit else {
-      throw ApusError(
-        .file, operation: name,
-        "has \(size.width) × \(size.height) pixels; images of more than \(limit) pixels are refused"
-      )
-    }
-    guard pixels / 1024 <= byteCount else {
-      throw ApusError(
-        .file, operation: name,
-        "claims \(size.width) × \(size.height) pixels, which \(byteCount) bytes cannot hold")
-    }
+    try ImageFile.requireSize(
+      size, limit: limit, byteCount: byteCount, pixelsPerByte: 1024, name)
   }
 
   private static func failure(_ message: [CChar], _ name: String) -> ApusError {
-    let text = String(
-      decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return ApusError(.file, operation: name, "the JPEG image is damaged or cut off: \(text)")
+    return ApusError(
+      .file, operation: name, "the JPEG image is damaged or cut off: \(ImageFile.text(message))")
   }
 }

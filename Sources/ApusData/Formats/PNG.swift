@@ -32,13 +32,8 @@ public enum PNG {
     pixelLimit: Int = defaultPixelLimit
   ) throws -> HostArray {
     let size = try storedSize(bytes, name: name)
-    try requireSize(size.width, size.height, pixelLimit, byteCount: bytes.count, name)
-    let depth =
-      switch channels {
-      case .gray: 1
-      case .rgb: 3
-      case .asStored: size.channels
-      }
+    try requireSize(size, pixelLimit, byteCount: bytes.count, name)
+    let depth = channels.count(stored: size.channels)
     var pixels = [UInt8](repeating: 0, count: depth * size.height * size.width)
     var message = [CChar](repeating: 0, count: Int(APUS_PNG_MESSAGE))
     let isRead = pixels.withUnsafeMutableBufferPointer { target in
@@ -52,7 +47,7 @@ public enum PNG {
   /// Size and kind from the header alone. Throws also for more than the usual limit of pixels.
   static func header(_ bytes: [UInt8], name: String) throws -> ImageFile.Header {
     let size = try storedSize(bytes, name: name)
-    try requireSize(size.width, size.height, defaultPixelLimit, byteCount: bytes.count, name)
+    try requireSize(size, defaultPixelLimit, byteCount: bytes.count, name)
     return ImageFile.Header(
       width: size.width, height: size.height, isGray: size.channels == 1)
   }
@@ -71,23 +66,13 @@ public enum PNG {
   /// Deflate packs at most 1 032 to 1 and a pixel has at least one bit, so a small file that claims
   /// many pixels lies; it is refused before memory is asked for.
   private static func requireSize(
-    _ width: Int, _ height: Int, _ limit: Int, byteCount: Int, _ name: String
+    _ size: (width: Int, height: Int, channels: Int), _ limit: Int, byteCount: Int, _ name: String
   ) throws {
-    guard width * height <= limit else {
-      throw ApusError(
-        .file, operation: name,
-        "has \(width) × \(height) pixels; images of more than \(limit) pixels are refused")
-    }
-    guard width * height / 8 / 1032 <= byteCount else {
-      throw ApusError(
-        .file, operation: name,
-        "claims \(width) × \(height) pixels, which \(byteCount) bytes cannot hold")
-    }
+    try ImageFile.requireSize(
+      size, limit: limit, byteCount: byteCount, pixelsPerByte: 8 * 1032, name)
   }
 
   private static func failure(_ message: [CChar], _ name: String) -> ApusError {
-    let text = String(
-      decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return ApusError(.file, operation: name, "libpng: \(text)")
+    return ApusError(.file, operation: name, "libpng: \(ImageFile.text(message))")
   }
 }
